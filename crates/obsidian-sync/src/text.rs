@@ -1,0 +1,67 @@
+//! Foreign text in messages: bounded, escaped, and without our secrets.
+
+use std::fmt::Write as _;
+
+/// How many characters of a foreign text go into a message.
+const LIMIT: usize = 200;
+
+/// Puts a foreign text in quotes: one line, at most 200 characters, nothing that steers a terminal.
+pub(crate) fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for (count, character) in text.chars().enumerate() {
+        if count == LIMIT {
+            quoted.push('…');
+            break;
+        }
+        if character.is_control() || steers(character) {
+            // Writing to a string can't fail.
+            let _ = write!(quoted, "{}", character.escape_unicode());
+        } else {
+            quoted.push(character);
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Quotes what a service said, should it echo one of our secrets.
+pub(crate) fn quote_without(text: &str, secrets: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret, "…");
+    }
+    quote(&text)
+}
+
+/// Invisible characters that change how others are shown: direction marks, separators, fillers.
+fn steers(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_tamed() {
+        assert_eq!(quote("Größe 🚀"), "\"Größe 🚀\"");
+        assert_eq!(
+            quote("a\u{1b}[31m\nb\u{202e}"),
+            r#""a\u{1b}[31m\u{a}b\u{202e}""#
+        );
+        assert_eq!(quote(&"x".repeat(9000)).chars().count(), 203);
+    }
+
+    #[test]
+    fn an_echoed_secret_is_taken_out() {
+        assert_eq!(
+            quote_without("bad token hunter2!", &["", "hunter2"]),
+            "\"bad token …!\""
+        );
+        let long = format!("{}hunter2", "x".repeat(195));
+        assert!(!quote_without(&long, &["hunter2"]).contains("hun"));
+    }
+}
