@@ -1,0 +1,104 @@
+//! Looking at the destination before deciding: what is at each path that matters.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::path::VaultPath;
+use crate::plan::{Basis, Local, Mode};
+use crate::record::{Change, Record};
+use crate::state::Entry;
+use crate::store::{Found, StoreError, VaultStore};
+
+/// How many looks are under way at once.
+const LOOKS: usize = 32;
+
+/// What a plan will want to know about.
+pub(crate) struct Question<'a> {
+    pub(crate) store: &'a dyn VaultStore,
+    pub(crate) mode: Mode,
+    pub(crate) basis: Basis,
+    pub(crate) config_dir: &'a str,
+    pub(crate) records: &'a [Record],
+    pub(crate) entries: &'a HashMap<VaultPath, Entry>,
+}
+
+/// Looks at the path of every record; for a comparison with the whole vault at every entry's, too;
+/// for a mirror at everything there is.
+pub(crate) async fn look(question: &Question<'_>) -> Result<HashMap<VaultPath, Local>, StoreError> {
+    let Question {
+        store,
+        mode,
+        basis,
+        config_dir,
+        records,
+        entries,
+    } = *question;
+    if store.is_empty().await? {
+        return Ok(HashMap::new());
+    }
+    let mut found: HashMap<VaultPath, Found> = HashMap::new();
+    if mode == Mode::Mirror {
+        let listed = store.list(config_dir).await?;
+        found.extend(listed.into_iter().map(|item| (item.path, item.found)));
+    }
+    let mut paths: HashSet<&VaultPath> = records
+        .iter()
+        // A deletion of what was never written asks for nothing.
+        .filter(|r| !matches!(r.change, Change::Deleted { .. }) || entries.contains_key(&r.path))
+        .map(|record| &record.path)
+        .collect();
+    if basis == Basis::Whole {
+        paths.extend(entries.keys());
+    }
+    paths.retain(|path| !found.contains_key(*path) && store.check_path(path).is_ok());
+    let looked: Vec<(VaultPath, Found)> = stream::iter(paths)
+        .map(|path| async {
+            let known = entries
+                .get(path)
+                .and_then(Entry::file)
+                .map(|file| &file.stamp);
+            Ok((path.clone(), store.inspect(path, known).await?))
+        })
+        .buffer_unordered(LOOKS)
+        .try_collect()
+        .await?;
+    found.extend(looked);
+    stream::iter(found)
+        .map(|(path, found)| async {
+            let local = compare(store, &path, found, entries.get(&path)).await?;
+            Ok((path, local))
+        })
+        .buffer_unordered(LOOKS)
+        .try_collect()
+        .await
+}
+
+/// Tells the vault's own content from everything else.
+async fn compare(
+    store: &dyn VaultStore,
+    path: &VaultPath,
+    found: Found,
+    entry: Option<&Entry>,
+) -> Result<Local, StoreError> {
+    let stamp = match found {
+        Found::Absent => return Ok(Local::Absent),
+        Found::Folder => return Ok(Local::Folder),
+        Found::Foreign(what) => return Ok(Local::Foreign(what)),
+        Found::File { stamp, .. } => stamp,
+    };
+    let known = entry.and_then(Entry::file);
+    if known.is_some_and(|file| file.stamp == stamp) {
+        return Ok(Local::Ours(stamp));
+    }
+    // Touched, or not ours: only the content tells.
+    Ok(match store.hash(path).await {
+        Ok(None) => Local::Absent,
+        Ok(Some((hash, stamp))) if known.is_some_and(|file| file.hash == hash) => {
+            Local::Ours(stamp)
+        }
+        Ok(Some((hash, stamp))) => Local::Other { hash, stamp },
+        // One file that can't be read must not stop the others.
+        Err(error) => Local::Unreadable(error.to_string()),
+    })
+}

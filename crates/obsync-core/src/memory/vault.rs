@@ -1,0 +1,585 @@
+//! [`MemoryVaultStore`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use obsidian_sync::{ContentHash, Millis};
+
+use super::lock;
+use super::tree::{Node, Tree, error};
+use crate::path::{PathProblem, VaultPath};
+use crate::store::{
+    Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,
+    StoreError, StoreErrorKind, VaultStore,
+};
+
+/// A vault's files in memory. Clones share them, as two handles on one folder would.
+///
+/// Stricter than the real stores: staged content must be what its meta promises, a name that
+/// [`VaultStore::check_path`] refuses can't be published, every write gets a new stamp, and
+/// [`MemoryVaultStore::lose_unflushed`] takes back what nobody flushed.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryVaultStore {
+    tree: Arc<Mutex<Tree>>,
+}
+
+/// Content in waiting. Counted, so that tests see what is left over.
+struct Waiting {
+    tree: Arc<Mutex<Tree>>,
+    content: Bytes,
+}
+
+impl Waiting {
+    fn new(tree: &Arc<Mutex<Tree>>, content: Bytes) -> Self {
+        lock(tree).staged += 1;
+        Self {
+            tree: Arc::clone(tree),
+            content,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        lock(&self.tree).staged -= 1;
+    }
+}
+
+impl MemoryVaultStore {
+    /// An empty store that folds no names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty store with these rules for names.
+    pub fn with_folding(folding: Folding) -> Self {
+        let store = Self::default();
+        lock(&store.tree).folding = folding;
+        store
+    }
+
+    /// Writes a file behind the store's back, with the folders above it.
+    pub fn write(&self, path: &str, content: impl Into<Bytes>) {
+        if path == ".obsyncignore" {
+            let text = String::from_utf8_lossy(&content.into()).into_owned();
+            lock(&self.tree).ignore = Some(text);
+            return;
+        }
+        lock(&self.tree).put(&valid(path), content.into(), Millis(0));
+    }
+
+    /// Creates a folder behind the store's back.
+    pub fn make_folder(&self, path: &str) {
+        let (mut tree, path) = (lock(&self.tree), valid(path));
+        tree.make_parents(&path);
+        let key = tree.key(&path);
+        tree.nodes.insert(key, (path, Node::Folder));
+    }
+
+    /// Plants a symbolic link behind the store's back.
+    pub fn plant_link(&self, path: &str) {
+        let (mut tree, path) = (lock(&self.tree), valid(path));
+        tree.make_parents(&path);
+        let key = tree.key(&path);
+        tree.nodes.insert(key, (path, Node::Foreign));
+    }
+
+    /// Removes whatever is at a path behind the store's back, with all below it.
+    pub fn remove(&self, path: &str) {
+        let (mut tree, path) = (lock(&self.tree), valid(path));
+        for below in tree.below(&path) {
+            tree.take(&below);
+        }
+        tree.take(&path);
+    }
+
+    /// Removes everything, the mark too: an unmounted or swapped destination.
+    pub fn clear(&self) {
+        let mut tree = lock(&self.tree);
+        tree.nodes.clear();
+        tree.identity = None;
+        tree.ignore = None;
+    }
+
+    /// A file's bytes.
+    pub fn read(&self, path: &str) -> Option<Bytes> {
+        match lock(&self.tree).get(&valid(path)) {
+            Some(Node::File { content, .. }) => Some(content.clone()),
+            _ => None,
+        }
+    }
+
+    /// A file's modification time.
+    pub fn mtime(&self, path: &str) -> Option<Millis> {
+        match lock(&self.tree).get(&valid(path)) {
+            Some(Node::File { mtime, .. }) => Some(*mtime),
+            _ => None,
+        }
+    }
+
+    /// All files by path.
+    pub fn files(&self) -> BTreeMap<String, Bytes> {
+        let tree = lock(&self.tree);
+        let files = tree.nodes.values().filter_map(|(path, node)| match node {
+            Node::File { content, .. } => Some((path.as_str().to_owned(), content.clone())),
+            _ => None,
+        });
+        files.collect()
+    }
+
+    /// All folders.
+    pub fn folders(&self) -> Vec<String> {
+        let tree = lock(&self.tree);
+        let folders = tree
+            .nodes
+            .values()
+            .filter(|(_, node)| matches!(node, Node::Folder));
+        folders.map(|(path, _)| path.as_str().to_owned()).collect()
+    }
+
+    /// What went to the trash, in order.
+    pub fn trashed(&self) -> Vec<(String, Bytes)> {
+        let tree = lock(&self.tree);
+        tree.trash
+            .iter()
+            .map(|(path, content)| (path.as_str().to_owned(), content.clone()))
+            .collect()
+    }
+
+    /// How many staged contents are alive. 0 after a run, or something leaks.
+    pub fn staged(&self) -> usize {
+        lock(&self.tree).staged
+    }
+
+    /// A loss of power: what was not flushed is gone.
+    pub fn lose_unflushed(&self) {
+        let mut tree = lock(&self.tree);
+        tree.nodes = tree.durable.clone();
+    }
+
+    fn checked(&self, path: &VaultPath) -> Result<(), StoreError> {
+        self.check_path(path)
+            .map_err(|problem| error(StoreErrorKind::Unholdable, &problem.to_string(), path))
+    }
+
+    fn staged_from(
+        &self,
+        path: &VaultPath,
+        content: Bytes,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        if ContentHash::of(&content) != meta.hash || content.len() as u64 != meta.size {
+            return Err(error(
+                StoreErrorKind::Other,
+                "staged content is not its meta's",
+                path,
+            ));
+        }
+        let handle = Box::new(Waiting::new(&self.tree, content));
+        Ok(Staged {
+            path: path.clone(),
+            meta,
+            handle,
+        })
+    }
+}
+
+fn valid(path: &str) -> VaultPath {
+    VaultPath::parse(path).expect("a test names a valid path")
+}
+
+struct Writer {
+    store: MemoryVaultStore,
+    path: VaultPath,
+    size: u64,
+    content: BytesMut,
+}
+
+#[async_trait]
+impl StagedWriter for Writer {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        self.content.extend_from_slice(&bytes);
+        if self.content.len() as u64 > self.size {
+            return Err(error(
+                StoreErrorKind::Other,
+                "more bytes than announced",
+                &self.path,
+            ));
+        }
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>, meta: FileMeta) -> Result<Staged, StoreError> {
+        self.store
+            .staged_from(&self.path, self.content.freeze(), meta)
+    }
+}
+
+#[async_trait]
+impl VaultStore for MemoryVaultStore {
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn folding(&self) -> Folding {
+        lock(&self.tree).folding
+    }
+
+    fn check_path(&self, path: &VaultPath) -> Result<(), PathProblem> {
+        if path.segments().any(|segment| segment.len() > 255) {
+            return Err(PathProblem::Unholdable(
+                "a part of it is longer than 255 bytes".to_owned(),
+            ));
+        }
+        if path.segments().next() == Some(".obsync") || path.as_str() == ".obsyncignore" {
+            return Err(PathProblem::Unholdable(
+                "obsync keeps it for itself".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn identity(&self) -> Result<Option<String>, StoreError> {
+        Ok(lock(&self.tree).identity.clone())
+    }
+
+    async fn set_identity(&self, id: &str) -> Result<(), StoreError> {
+        lock(&self.tree).identity = Some(id.to_owned());
+        Ok(())
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(lock(&self.tree).nodes.is_empty())
+    }
+
+    async fn ignore_file(&self) -> Result<Option<String>, StoreError> {
+        Ok(lock(&self.tree).ignore.clone())
+    }
+
+    async fn inspect(&self, path: &VaultPath, _known: Option<&Stamp>) -> Result<Found, StoreError> {
+        Ok(lock(&self.tree).look(path))
+    }
+
+    async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
+        let tree = lock(&self.tree);
+        Ok(match (tree.look(path), tree.get(path)) {
+            (Found::File { stamp, .. }, Some(Node::File { content, .. })) => {
+                Some((ContentHash::of(content), stamp))
+            }
+            _ => None,
+        })
+    }
+
+    async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError> {
+        let tree = lock(&self.tree);
+        let hidden = |path: &VaultPath| {
+            path.ancestors().any(|above| {
+                above.file_name().starts_with('.') && above.as_str() != config_dir
+                    || matches!(tree.get(&above), Some(Node::Foreign))
+            })
+        };
+        let mut paths: Vec<_> = tree.nodes.values().map(|(path, _)| path.clone()).collect();
+        paths.sort_by(|a, b| a.segments().cmp(b.segments()));
+        paths.retain(|path| !hidden(path));
+        Ok(paths
+            .into_iter()
+            .map(|path| Listed {
+                found: tree.look(&path),
+                path,
+            })
+            .collect())
+    }
+
+    async fn stage(
+        &self,
+        path: &VaultPath,
+        content: Bytes,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        self.checked(path)?;
+        self.staged_from(path, content, meta)
+    }
+
+    async fn stage_stream(
+        &self,
+        path: &VaultPath,
+        size: u64,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        self.checked(path)?;
+        let (store, path) = (self.clone(), path.clone());
+        Ok(Box::new(Writer {
+            store,
+            path,
+            size,
+            content: BytesMut::new(),
+        }))
+    }
+
+    async fn stage_copy(
+        &self,
+        source: &VaultPath,
+        source_stamp: &Stamp,
+        path: &VaultPath,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        self.checked(path)?;
+        let content = {
+            let tree = lock(&self.tree);
+            match (tree.look(source), tree.get(source)) {
+                (Found::File { stamp, .. }, Some(Node::File { content, .. }))
+                    if stamp == *source_stamp && ContentHash::of(content) == meta.hash =>
+                {
+                    content.clone()
+                }
+                _ => return Err(error(StoreErrorKind::Changed, "the source changed", source)),
+            }
+        };
+        self.staged_from(path, content, meta)
+    }
+
+    async fn publish(
+        &self,
+        staged: Staged,
+        expect: &Expect,
+        retire: Retire,
+    ) -> Result<Stamp, PublishError> {
+        let waiting = match staged.handle.downcast_ref::<Waiting>() {
+            Some(waiting) if Arc::ptr_eq(&waiting.tree, &self.tree) => waiting,
+            _ => {
+                let error = error(
+                    StoreErrorKind::Other,
+                    "staged by another store",
+                    &staged.path,
+                );
+                return Err(PublishError {
+                    staged: Some(staged),
+                    error,
+                });
+            }
+        };
+        let result = self.checked(&staged.path).and_then(|()| {
+            let mut tree = lock(&self.tree);
+            tree.check(&staged.path, expect)?;
+            if let (Some(Node::File { content, .. }), Retire::Trash) =
+                (tree.take(&staged.path), retire)
+            {
+                tree.trash.push((staged.path.clone(), content));
+            }
+            Ok(tree.put(&staged.path, waiting.content.clone(), staged.meta.mtime))
+        });
+        result.map_err(|error| PublishError {
+            staged: Some(staged),
+            error,
+        })
+    }
+
+    async fn rename(
+        &self,
+        from: &VaultPath,
+        source_stamp: &Stamp,
+        to: &VaultPath,
+        meta: &FileMeta,
+    ) -> Result<Stamp, StoreError> {
+        self.checked(to)?;
+        let mut tree = lock(&self.tree);
+        let Some(Node::File {
+            content, serial, ..
+        }) = tree.get(from).cloned()
+        else {
+            return Err(error(StoreErrorKind::Changed, "the source is gone", from));
+        };
+        if tree.blocked(from).is_some() || Tree::stamp_of(serial) != *source_stamp {
+            return Err(error(StoreErrorKind::Changed, "the source changed", from));
+        }
+        if tree.key(from) != tree.key(to) {
+            tree.check(to, &Expect::Absent).map_err(|mut error| {
+                if tree.blocked(to).is_none() {
+                    error.kind = StoreErrorKind::Changed;
+                }
+                error
+            })?;
+        }
+        tree.take(from);
+        Ok(tree.put(to, content, meta.mtime))
+    }
+
+    async fn set_aside(&self, from: &VaultPath, to: &VaultPath) -> Result<(), StoreError> {
+        self.checked(to)?;
+        let mut tree = lock(&self.tree);
+        match tree.look(from) {
+            Found::Absent => return Err(error(StoreErrorKind::Changed, "nothing is there", from)),
+            Found::Foreign(_) => return Err(error(StoreErrorKind::InTheWay, "a link", from)),
+            Found::File { .. } | Found::Folder => {}
+        }
+        if tree.blocked(to).is_some() || to.is_within(from.as_str()) {
+            return Err(error(StoreErrorKind::InTheWay, "no folder above", to));
+        }
+        if tree.look(to) != Found::Absent {
+            return Err(error(StoreErrorKind::Changed, "something is there", to));
+        }
+        tree.make_parents(to);
+        let mut moved = tree.below(from);
+        moved.insert(0, from.clone());
+        for path in moved {
+            let rest = path.segments().skip(from.depth());
+            let target = to.segments().chain(rest).collect::<Vec<_>>().join("/");
+            let target = valid(&target);
+            if let Some(node) = tree.take(&path) {
+                let key = tree.key(&target);
+                tree.nodes.insert(key, (target, node));
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_file(
+        &self,
+        path: &VaultPath,
+        stamp: &Stamp,
+        retire: Retire,
+    ) -> Result<(), StoreError> {
+        let mut tree = lock(&self.tree);
+        match tree.look(path) {
+            Found::Absent => return Ok(()),
+            Found::File { stamp: found, .. } if found == *stamp => {}
+            _ => {
+                return Err(error(
+                    StoreErrorKind::Changed,
+                    "not what was expected",
+                    path,
+                ));
+            }
+        }
+        if let (Some(Node::File { content, .. }), Retire::Trash) = (tree.take(path), retire) {
+            tree.trash.push((path.clone(), content));
+        }
+        Ok(())
+    }
+
+    async fn create_folder(&self, path: &VaultPath) -> Result<(), StoreError> {
+        self.checked(path)?;
+        let mut tree = lock(&self.tree);
+        match (tree.blocked(path), tree.look(path)) {
+            (None, Found::Folder) => Ok(()),
+            (None, Found::Absent) => {
+                tree.make_parents(path);
+                let key = tree.key(path);
+                tree.nodes.insert(key, (path.clone(), Node::Folder));
+                Ok(())
+            }
+            _ => Err(error(StoreErrorKind::InTheWay, "not a folder", path)),
+        }
+    }
+
+    async fn remove_folder(&self, path: &VaultPath) -> Result<bool, StoreError> {
+        let mut tree = lock(&self.tree);
+        match tree.look(path) {
+            Found::Absent => Ok(true),
+            Found::Folder if !tree.below(path).is_empty() => Ok(false),
+            Found::Folder => {
+                tree.take(path);
+                Ok(true)
+            }
+            _ => Err(error(StoreErrorKind::InTheWay, "not a folder", path)),
+        }
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        let mut tree = lock(&self.tree);
+        tree.durable = tree.nodes.clone();
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::VaultHome;
+
+    struct Home(MemoryVaultStore);
+
+    #[async_trait]
+    impl VaultHome for Home {
+        async fn open(&self) -> Box<dyn VaultStore> {
+            Box::new(self.0.clone())
+        }
+
+        async fn write(&self, path: &str, content: &[u8]) {
+            self.0.write(path, content.to_vec());
+        }
+
+        async fn remove(&self, path: &str) {
+            self.0.remove(path);
+        }
+
+        async fn read(&self, path: &str) -> Option<Vec<u8>> {
+            self.0.read(path).map(Into::into)
+        }
+
+        async fn mtime(&self, path: &str) -> Option<Millis> {
+            self.0.mtime(path)
+        }
+
+        async fn trashed(&self) -> Option<Vec<Vec<u8>>> {
+            Some(
+                self.0
+                    .trashed()
+                    .into_iter()
+                    .map(|(_, content)| content.into())
+                    .collect(),
+            )
+        }
+    }
+
+    mod plain {
+        async fn home() -> super::Home {
+            super::Home(super::MemoryVaultStore::new())
+        }
+        crate::vault_store_tests!(home);
+    }
+
+    mod folding {
+        async fn home() -> super::Home {
+            let folding = super::Folding {
+                case: true,
+                unicode: true,
+            };
+            super::Home(super::MemoryVaultStore::with_folding(folding))
+        }
+        crate::vault_store_tests!(home);
+    }
+
+    fn path(text: &str) -> VaultPath {
+        VaultPath::parse(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn links_are_never_followed() {
+        let store = MemoryVaultStore::new();
+        store.plant_link("link");
+        for name in ["link", "link/a.md"] {
+            let found = store.inspect(&path(name), None).await.unwrap();
+            assert!(matches!(found, Found::Foreign(_)), "{name}");
+        }
+        assert_eq!(
+            store.create_folder(&path("link/d")).await.unwrap_err().kind,
+            StoreErrorKind::InTheWay
+        );
+    }
+
+    #[tokio::test]
+    async fn power_loss_takes_what_was_not_flushed() {
+        let store = MemoryVaultStore::new();
+        store.create_folder(&path("kept")).await.unwrap();
+        store.flush().await.unwrap();
+        store.create_folder(&path("lost")).await.unwrap();
+        store.lose_unflushed();
+        assert_eq!(store.folders(), ["kept"]);
+    }
+}

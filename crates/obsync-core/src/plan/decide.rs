@@ -1,0 +1,280 @@
+//! What one record asks for.
+
+use std::collections::{HashMap, HashSet};
+
+use obsidian_sync::Uid;
+
+use super::names::Names;
+use super::{Basis, Clear, Download, Input, Local, Mode, Over, Plan, Removal, Target};
+use crate::filter::Verdict;
+use crate::path::VaultPath;
+use crate::record::{Change, Record, RemoteFile};
+use crate::state::{Entry, FileEntry, Unapplied, UnappliedKind};
+use crate::store::Stamp;
+
+pub(super) struct Decider<'a, 'p> {
+    input: &'a Input<'a>,
+    names: &'p Names<'a>,
+    plan: &'p mut Plan,
+    listed: HashMap<&'a str, &'a Unapplied>,
+    decided: HashSet<&'a VaultPath>,
+    relisted: HashSet<&'a str>,
+}
+
+impl<'a, 'p> Decider<'a, 'p> {
+    pub(super) fn new(input: &'a Input<'a>, names: &'p Names<'a>, plan: &'p mut Plan) -> Self {
+        let listed = input
+            .unapplied
+            .iter()
+            .map(|item| (item.name.as_str(), item))
+            .collect();
+        Self {
+            input,
+            names,
+            plan,
+            listed,
+            decided: HashSet::new(),
+            relisted: HashSet::new(),
+        }
+    }
+
+    pub(super) fn record(&mut self, record: &'a Record) {
+        let path = &record.path;
+        self.decided.insert(path);
+        let folder = match &record.change {
+            Change::File(_) => false,
+            Change::Folder => true,
+            Change::Deleted { folder } => *folder,
+        };
+        match self.input.filter.verdict(path, folder) {
+            Verdict::Sync => {}
+            Verdict::Hidden => {
+                self.plan.hidden += 1;
+                return self.unlist(path);
+            }
+            Verdict::Refused(reason) => {
+                return match record.change {
+                    Change::Deleted { .. } => self.unlist(path),
+                    _ => self.skip(record, reason.to_owned(), false),
+                };
+            }
+        }
+        let entry = self.input.entries.get(path);
+        if self.input.basis == Basis::Changes && entry.is_some_and(|e| e.uid() >= record.uid) {
+            return self.unlist(path);
+        }
+        if let Change::Deleted { .. } = record.change {
+            self.unlist(path);
+            return self.deleted(path, record.uid, entry);
+        }
+        if let Err(problem) = (self.input.check_path)(path) {
+            return self.skip(record, problem.to_string(), false);
+        }
+        if let Some(owner) = self.names.taken_by(path, !folder) {
+            let reason = format!(
+                "'{}' has the same name at this destination",
+                owner.display()
+            );
+            return self.skip(record, reason, true);
+        }
+        match &record.change {
+            Change::File(file) => self.file(record, file, entry),
+            Change::Folder => self.folder(record, entry),
+            Change::Deleted { .. } => {}
+        }
+    }
+
+    /// With the vault as it stands: what the state has and the vault has not was deleted. What the
+    /// filter hides is left alone, or narrowing a filter would delete files.
+    pub(super) fn missing_from_the_whole(&mut self) {
+        // A fixed order, so that equal inputs give equal plans.
+        let mut entries: Vec<_> = self.input.entries.iter().collect();
+        entries.sort_by_key(|(path, _)| *path);
+        for (path, entry) in entries {
+            let folder = entry.file().is_none();
+            if !self.decided.contains(path)
+                && self.input.filter.verdict(path, folder) == Verdict::Sync
+            {
+                self.decided.insert(path);
+                self.deleted(path, entry.uid(), Some(entry));
+            }
+        }
+        for item in self.input.unapplied {
+            let name = item.name.as_str();
+            if !self.relisted.contains(name) && !self.plan.unlist.iter().any(|n| n == name) {
+                self.plan.unlist.push(name.to_owned());
+            }
+        }
+    }
+
+    /// The paths that records had a say on.
+    pub(super) fn finish(self) -> HashSet<&'a VaultPath> {
+        self.decided
+    }
+
+    fn file(&mut self, record: &'a Record, file: &RemoteFile, entry: Option<&Entry>) {
+        let path = &record.path;
+        let over = match self.names.local(path) {
+            Local::Absent => Over::Nothing,
+            Local::Ours(stamp) => {
+                let known = entry.and_then(Entry::file);
+                if known.is_some_and(|known| known.hash == file.hash) {
+                    return self.adopt(record, file, entry, stamp);
+                }
+                Over::Ours(stamp.clone())
+            }
+            Local::Other { hash, stamp } if *hash == file.hash => {
+                return self.adopt(record, file, entry, stamp);
+            }
+            Local::Other { stamp, .. } => Over::Local(stamp.clone()),
+            Local::Folder => {
+                self.plan
+                    .clear
+                    .push(Clear::Folder(path.clone(), record.uid));
+                Over::Nothing
+            }
+            Local::Foreign(what) => {
+                return self.skip(record, format!("{what} is in the way"), true);
+            }
+            Local::Unreadable(why) => return self.fail(record, why.clone()),
+        };
+        let target = Target {
+            path: path.clone(),
+            uid: record.uid,
+            file: file.clone(),
+            over,
+        };
+        self.plan.downloads.push(Download {
+            target,
+            also: Vec::new(),
+        });
+    }
+
+    fn folder(&mut self, record: &'a Record, entry: Option<&Entry>) {
+        let path = &record.path;
+        match self.names.local(path) {
+            Local::Folder => {
+                let new = Entry::Folder { uid: record.uid };
+                if entry != Some(&new) {
+                    self.plan.adopt.push((path.clone(), new));
+                }
+                return self.unlist(path);
+            }
+            Local::Absent => {}
+            Local::Ours(stamp) => self.clear_file(path, record.uid, stamp),
+            Local::Other { stamp, .. } => match self.input.mode {
+                Mode::Pull => {
+                    self.plan
+                        .clear
+                        .push(Clear::SetAside(path.clone(), record.uid));
+                }
+                Mode::Mirror => self.clear_file(path, record.uid, stamp),
+            },
+            Local::Foreign(what) => {
+                return self.skip(record, format!("{what} is in the way"), true);
+            }
+            Local::Unreadable(why) => return self.fail(record, why.clone()),
+        }
+        self.plan.folders.push((path.clone(), record.uid));
+    }
+
+    fn deleted(&mut self, path: &VaultPath, uid: Uid, entry: Option<&Entry>) {
+        // What obsync did not write is not obsync's to delete; a mirror looks at extras later.
+        let Some(entry) = entry else { return };
+        let local = self.input.local.get(path).unwrap_or(&Local::Absent);
+        match (entry, local) {
+            (Entry::Folder { .. }, Local::Folder) => {
+                self.plan.folder_removals.push((path.clone(), uid));
+            }
+            (Entry::File(_), Local::Ours(stamp)) => self.remove(path, uid, stamp),
+            (Entry::File(_), Local::Other { stamp, .. }) => match self.input.mode {
+                Mode::Pull => {
+                    self.plan.kept.push((path.clone(), uid));
+                    self.plan.forget.push(path.clone());
+                }
+                Mode::Mirror => self.remove(path, uid, stamp),
+            },
+            _ => self.plan.forget.push(path.clone()),
+        }
+    }
+
+    fn adopt(&mut self, record: &Record, file: &RemoteFile, entry: Option<&Entry>, stamp: &Stamp) {
+        let target = Target {
+            path: record.path.clone(),
+            uid: record.uid,
+            file: file.clone(),
+            over: Over::Nothing,
+        };
+        let new = Entry::File(FileEntry {
+            uid: record.uid,
+            hash: file.hash,
+            size: target.size(),
+            mtime: file.mtime,
+            stamp: stamp.clone(),
+        });
+        if entry != Some(&new) {
+            self.plan.adopt.push((target.path, new));
+        }
+        self.unlist(&record.path);
+    }
+
+    fn remove(&mut self, path: &VaultPath, uid: Uid, stamp: &Stamp) {
+        let retire = self.input.mode.retire();
+        self.plan.removals.push(Removal {
+            path: path.clone(),
+            uid,
+            stamp: stamp.clone(),
+            retire,
+        });
+    }
+
+    fn clear_file(&mut self, path: &VaultPath, uid: Uid, stamp: &Stamp) {
+        let retire = self.input.mode.retire();
+        let removal = Removal {
+            path: path.clone(),
+            uid,
+            stamp: stamp.clone(),
+            retire,
+        };
+        self.plan.clear.push(Clear::File(removal));
+    }
+
+    /// Lists a record that can't be applied. `again` keeps it for another look at the next run,
+    /// for troubles that a change at the destination can end.
+    fn skip(&mut self, record: &'a Record, message: String, again: bool) {
+        let name = record.path.as_str();
+        self.relisted.insert(name);
+        let item = Unapplied {
+            name: name.to_owned(),
+            uid: record.uid,
+            kind: UnappliedKind::Skipped,
+            message,
+            attempts: 0,
+            record: again.then(|| record.clone()),
+        };
+        if self.listed.get(name) != Some(&&item) {
+            self.plan.list.push(item);
+        }
+    }
+
+    /// Lists a record for another try at the next run.
+    fn fail(&mut self, record: &'a Record, message: String) {
+        let name = record.path.as_str();
+        self.relisted.insert(name);
+        let before = self.listed.get(name).filter(|old| old.uid == record.uid);
+        self.plan.list.push(Unapplied {
+            name: name.to_owned(),
+            uid: record.uid,
+            kind: UnappliedKind::Failed,
+            message,
+            attempts: before.map_or(0, |old| old.attempts) + 1,
+            record: Some(record.clone()),
+        });
+    }
+
+    fn unlist(&mut self, path: &VaultPath) {
+        if self.listed.contains_key(path.as_str()) {
+            self.plan.unlist.push(path.as_str().to_owned());
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What `mirror` adds: files that are extra go, files that are missing or edited come back.
+
+use std::collections::HashSet;
+
+use obsidian_sync::crypto::SEAL_OVERHEAD;
+use obsidian_sync::{Millis, Uid};
+
+use super::{Clear, Download, Input, Local, Over, Plan, Removal, Target};
+use crate::filter::Verdict;
+use crate::path::VaultPath;
+use crate::record::{Change, RemoteFile};
+use crate::state::{Entry, FileEntry};
+use crate::store::Retire;
+
+/// A file that no record deleted but that is not in the vault.
+const EXTRA: Uid = Uid(0);
+
+pub(super) fn complete(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
+    restore(input, decided, plan);
+    remove_extras(input, plan);
+}
+
+/// Brings back what the vault has and the destination has not, or not so.
+fn restore(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
+    let mut untouched: Vec<_> = input
+        .entries
+        .iter()
+        .filter(|(path, _)| !decided.contains(path))
+        .collect();
+    untouched.sort_by_key(|(path, _)| *path);
+    for (path, entry) in untouched {
+        let folder = entry.file().is_none();
+        if input.filter.verdict(path, folder) != Verdict::Sync {
+            continue;
+        }
+        let local = input.local.get(path).unwrap_or(&Local::Absent);
+        match (entry, local) {
+            (_, Local::Foreign(_) | Local::Unreadable(_))
+            | (Entry::File(_), Local::Ours(_))
+            | (Entry::Folder { .. }, Local::Folder) => {}
+            (Entry::Folder { uid }, found) => {
+                if let Local::Other { stamp, .. } | Local::Ours(stamp) = found {
+                    let removal = Removal {
+                        path: path.clone(),
+                        uid: EXTRA,
+                        stamp: stamp.clone(),
+                        retire: Retire::Trash,
+                    };
+                    plan.clear.push(Clear::File(removal));
+                }
+                plan.folders.push((path.clone(), *uid));
+            }
+            (Entry::File(file), found) => {
+                let over = match found {
+                    Local::Other { stamp, .. } => Over::Local(stamp.clone()),
+                    Local::Folder => {
+                        plan.clear.push(Clear::Folder(path.clone(), EXTRA));
+                        Over::Nothing
+                    }
+                    _ => Over::Nothing,
+                };
+                let target = restored(path, file, over);
+                plan.downloads.push(Download {
+                    target,
+                    also: Vec::new(),
+                });
+            }
+        }
+    }
+}
+
+fn restored(path: &VaultPath, file: &FileEntry, over: Over) -> Target {
+    let sealed_size = if file.size == 0 {
+        0
+    } else {
+        file.size + SEAL_OVERHEAD
+    };
+    let remote = RemoteFile {
+        hash: file.hash,
+        sealed_size,
+        mtime: file.mtime,
+        ctime: Millis(0),
+    };
+    Target {
+        path: path.clone(),
+        uid: file.uid,
+        file: remote,
+        over,
+    }
+}
+
+/// Removes what the vault has not, as far as the filter lets it see.
+fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
+    let mut gone: HashSet<&VaultPath> = plan.forget.iter().collect();
+    gone.extend(plan.removals.iter().map(|removal| &removal.path));
+    gone.extend(plan.folder_removals.iter().map(|(path, _)| path));
+    // Everything the vault has, also what this run could not bring: a file that failed is no extra.
+    let mut live: HashSet<VaultPath> = input
+        .entries
+        .keys()
+        .filter(|path| !gone.contains(path))
+        .cloned()
+        .collect();
+    for record in input.records {
+        match record.change {
+            Change::Deleted { .. } => {}
+            _ => {
+                live.insert(record.path.clone());
+            }
+        }
+    }
+    let listed = input
+        .unapplied
+        .iter()
+        .filter_map(|item| VaultPath::parse(&item.name).ok());
+    live.extend(listed);
+    let above: HashSet<VaultPath> = live.iter().flat_map(VaultPath::ancestors).collect();
+    let folded: HashSet<String> = if input.folding.any() {
+        live.iter()
+            .chain(&above)
+            .map(|path| input.folding.key(path))
+            .collect()
+    } else {
+        HashSet::new()
+    };
+
+    let cleared: HashSet<VaultPath> = plan
+        .clear
+        .iter()
+        .map(|clear| match clear {
+            Clear::File(removal) => removal.path.clone(),
+            Clear::Folder(path, _) | Clear::SetAside(path, _) => path.clone(),
+        })
+        .collect();
+    let gone: HashSet<VaultPath> = gone.into_iter().cloned().collect();
+    let mut extras: Vec<_> = input
+        .local
+        .iter()
+        .filter(|(path, _)| !live.contains(path) && !gone.contains(path) && !cleared.contains(path))
+        .filter(|(path, _)| folded.is_empty() || !folded.contains(&input.folding.key(path)))
+        .collect();
+    extras.sort_by_key(|(path, _)| *path);
+    for (path, local) in extras {
+        match local {
+            Local::Other { stamp, .. } | Local::Ours(stamp)
+                if input.filter.verdict(path, false) == Verdict::Sync =>
+            {
+                plan.removals.push(Removal {
+                    path: path.clone(),
+                    uid: EXTRA,
+                    stamp: stamp.clone(),
+                    retire: Retire::Trash,
+                });
+            }
+            Local::Folder
+                if !above.contains(path) && input.filter.verdict(path, true) == Verdict::Sync =>
+            {
+                plan.folder_removals.push((path.clone(), EXTRA));
+            }
+            _ => {}
+        }
+    }
+}

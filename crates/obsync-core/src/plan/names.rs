@@ -1,0 +1,114 @@
+//! Names that fold together at the destination, and names made up for local content.
+
+use std::collections::HashMap;
+
+use super::{Basis, Input, Local};
+use crate::path::VaultPath;
+use crate::record::{Change, Record};
+use crate::state::Entry;
+
+/// Who owns each folded name, and which paths are another spelling of one that goes.
+///
+/// Where names fold, `Note.md` and `note.md` are one file. The one that is there already stays;
+/// among new ones the lower uid does. Empty on a store that tells all names apart.
+pub(super) struct Names<'a> {
+    input: &'a Input<'a>,
+    /// Folded name → the path that holds it after this run, and whether that is a file.
+    owners: HashMap<String, (&'a VaultPath, bool)>,
+    /// New spelling → the old spelling that this run deletes.
+    respelled: HashMap<&'a VaultPath, &'a VaultPath>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(input: &'a Input<'a>) -> Self {
+        let mut names = Self {
+            input,
+            owners: HashMap::new(),
+            respelled: HashMap::new(),
+        };
+        if !input.folding.any() {
+            return names;
+        }
+        let by_path: HashMap<_, _> = input.records.iter().map(|r| (&r.path, &r.change)).collect();
+        let mut going = HashMap::new();
+        let mut staying: Vec<_> = input.entries.iter().collect();
+        // A fixed order, so that equal inputs give equal plans.
+        staying.sort_by_key(|(path, entry)| (entry.uid(), *path));
+        for (path, entry) in staying {
+            let key = input.folding.key(path);
+            let gone = match by_path.get(path) {
+                Some(Change::Deleted { .. }) => true,
+                Some(_) => false,
+                None => input.basis == Basis::Whole,
+            };
+            if gone {
+                going.insert(key, path);
+            } else {
+                names
+                    .owners
+                    .entry(key)
+                    .or_insert((path, matches!(entry, Entry::File(_))));
+            }
+        }
+        for Record { path, change, .. } in input.records {
+            let is_file = match change {
+                Change::File(_) => true,
+                Change::Folder => false,
+                Change::Deleted { .. } => continue,
+            };
+            let key = input.folding.key(path);
+            if let Some(old) = going.get(&key).filter(|old| **old != path) {
+                names.respelled.insert(path, old);
+            }
+            names.owners.entry(key).or_insert((path, is_file));
+        }
+        names
+    }
+
+    /// The other path that holds this name already, if the two can't both be.
+    pub(super) fn taken_by(&self, path: &VaultPath, is_file: bool) -> Option<&'a VaultPath> {
+        if !self.input.folding.any() {
+            return None;
+        }
+        let (owner, owner_is_file) = self.owners.get(&self.input.folding.key(path))?;
+        (*owner != path && (is_file || *owner_is_file)).then_some(*owner)
+    }
+
+    /// The old spelling, if this path is a new spelling of a file that goes.
+    pub(super) fn respelled(&self, path: &VaultPath) -> Option<&'a VaultPath> {
+        self.respelled.get(path).copied()
+    }
+
+    /// What is at a path. Where names fold, the old spelling's own file is not seen as a stranger
+    /// under the new spelling.
+    pub(super) fn local(&self, path: &VaultPath) -> &'a Local {
+        let local = |path| self.input.local.get(path).unwrap_or(&Local::Absent);
+        match self.respelled(path) {
+            Some(old) if matches!(local(old), Local::Ours(_) | Local::Folder) => &Local::Absent,
+            _ => local(path),
+        }
+    }
+}
+
+/// `NAME (note).ext`, with a number from the second attempt on. The stem gives way where the
+/// name would become longer than file systems allow.
+pub(super) fn beside(path: &VaultPath, note: &str, attempt: u32) -> VaultPath {
+    const LONGEST: usize = 255;
+    let (stem, extension) = match path.file_name().rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
+        _ => (path.file_name(), String::new()),
+    };
+    let number = if attempt == 0 {
+        String::new()
+    } else {
+        format!(" {}", attempt + 1)
+    };
+    let tail = format!(" ({note}){number}{extension}");
+    let room = LONGEST.saturating_sub(tail.len());
+    let cut = (0..=stem.len().min(room))
+        .rev()
+        .find(|at| stem.is_char_boundary(*at))
+        .unwrap_or(0);
+    path.with_file_name(&format!("{}{tail}", &stem[..cut]))
+        .expect("a plain segment beside a valid path is valid")
+}

@@ -1,0 +1,282 @@
+//! Everything before the first effect: state, guard, feed, plan.
+
+use std::collections::HashMap;
+
+use obsidian_sync::client::SyncClient;
+use obsidian_sync::{Error, Kind, RetryKind, Uid, VaultVersion};
+use tokio::time::{Duration, sleep};
+
+use super::SyncRun;
+use crate::apply;
+use crate::error::SyncError;
+use crate::feed::{self, Feed};
+use crate::filter::Filter;
+use crate::guard::{self, Destination};
+use crate::local::{self, Question};
+use crate::path::VaultPath;
+use crate::plan::{self, Basis, Input, Mode, Plan};
+use crate::progress::Event;
+use crate::state::{Counts, Entry, Header, Unapplied};
+
+/// What a run knows before it changes anything.
+pub(super) struct Prepared {
+    /// The header as it is stored.
+    pub(super) stored: Header,
+    /// The header as this run wants it.
+    pub(super) header: Header,
+    pub(super) counts: Counts,
+    pub(super) client: SyncClient,
+    pub(super) plan: Plan,
+    pub(super) basis: Basis,
+    pub(super) feed_version: VaultVersion,
+    pub(super) highest: Uid,
+    /// Whether the service was restored or re-created since the last run.
+    pub(super) reset: bool,
+    pub(super) had_entries: bool,
+    /// Files of a crashed run that turned out to be ours.
+    pub(super) recovered: Vec<(VaultPath, Entry)>,
+    pub(super) intents_pending: bool,
+    pub(super) unapplied: Vec<Unapplied>,
+}
+
+/// How often the feed is tried.
+const MOST_FEEDS: u32 = 3;
+/// The pause after a failed feed; doubles with each.
+const BACKOFF: Duration = Duration::from_millis(500);
+
+/// The feed and the connection that it came over.
+struct Fed {
+    client: SyncClient,
+    feed: Feed,
+    basis: Basis,
+    reset: bool,
+}
+
+impl SyncRun {
+    /// Everything up to the plan; `None` if there is nothing to do.
+    pub(super) async fn prepare(
+        &self,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Prepared>, SyncError> {
+        let stored = self.state.header().await?;
+        let counts = self.state.counts().await?;
+        self.check_destination(&stored, counts).await?;
+        let filter = self.filter().await?;
+        let refiltered = stored.fingerprint != filter.fingerprint();
+        let full = self.options.full
+            || stored.full_pending
+            || (refiltered && stored.cursor > VaultVersion(0));
+        let Fed {
+            client,
+            mut feed,
+            basis,
+            reset,
+        } = self.fed(&stored, full).await?;
+        if reset {
+            let note = "the service's copy of this vault was restored or re-created: \
+                        comparing everything";
+            notes.push(note.to_owned());
+            self.progress.event(Event::Note(note));
+        }
+
+        let unapplied = self.state.unapplied().await?;
+        let intents = self.state.intents().await?;
+        let again = unapplied.iter().any(|item| item.record.is_some());
+        let quiet = feed.count == 0
+            && feed.version == stored.cursor
+            && basis == Basis::Changes
+            && self.options.mode == Mode::Pull
+            && !again
+            && intents.is_empty();
+        if quiet {
+            client.close().await;
+            return Ok(None);
+        }
+
+        let mut entries = self.state.load().await?.entries;
+        let had_entries = !entries.is_empty();
+        let intents_pending = !intents.is_empty();
+        let recovered = apply::recover(&*self.store, intents).await?;
+        entries.extend(recovered.iter().cloned());
+        if basis == Basis::Changes {
+            feed.retry(&unapplied);
+        }
+        let plan = self
+            .plan(&filter, &feed, basis, &entries, &unapplied)
+            .await?;
+        if self.stop.is_cancelled() {
+            return Err(SyncError::Stopped);
+        }
+        let header = Header {
+            fingerprint: filter.fingerprint().to_owned(),
+            ..stored.clone()
+        };
+        let nothing =
+            plan == Plan {
+                hidden: plan.hidden,
+                ..Plan::default()
+            } && recovered.is_empty()
+                && !intents_pending
+                && header == stored
+                && !stored.full_pending
+                && feed.version == stored.cursor;
+        if nothing {
+            client.close().await;
+            return Ok(None);
+        }
+        Ok(Some(Prepared {
+            stored,
+            header,
+            counts,
+            client,
+            plan,
+            basis,
+            feed_version: feed.version,
+            highest: feed.highest,
+            reset,
+            had_entries,
+            recovered,
+            intents_pending,
+            unapplied,
+        }))
+    }
+
+    async fn check_destination(&self, stored: &Header, counts: Counts) -> Result<(), SyncError> {
+        let destination = Destination {
+            location: self.store.location(),
+            mark: self.store.identity().await?,
+            empty: self.store.is_empty().await?,
+            expected: stored.destination.as_deref(),
+            files: counts.files,
+        };
+        Ok(guard::check_destination(&self.vault, &destination)?)
+    }
+
+    pub(crate) async fn filter(&self) -> Result<Filter, SyncError> {
+        let mut spec = self.options.filter.clone();
+        spec.ignore_file = self.store.ignore_file().await?;
+        Ok(Filter::new(spec)?)
+    }
+
+    /// Reads the feed; from the beginning if the service turns out to know less than we do.
+    async fn fed(&self, stored: &Header, full: bool) -> Result<Fed, SyncError> {
+        let first = stored.cursor == VaultVersion(0);
+        if full || first {
+            let (client, feed) = self.feed(VaultVersion(0)).await?;
+            let reset = !first && feed.version < stored.cursor.max(stored.highest.into());
+            return Ok(Fed {
+                client,
+                feed,
+                basis: Basis::Whole,
+                reset,
+            });
+        }
+        let (client, feed) = self.feed(stored.cursor).await?;
+        if feed.version >= stored.cursor.max(stored.highest.into()) {
+            return Ok(Fed {
+                client,
+                feed,
+                basis: Basis::Changes,
+                reset: false,
+            });
+        }
+        client.close().await;
+        let (client, feed) = self.feed(VaultVersion(0)).await?;
+        Ok(Fed {
+            client,
+            feed,
+            basis: Basis::Whole,
+            reset: true,
+        })
+    }
+
+    /// Connects and reads the backlog after `version`, again if the connection is lost.
+    pub(crate) async fn feed(
+        &self,
+        version: VaultVersion,
+    ) -> Result<(SyncClient, Feed), SyncError> {
+        let initial = version == VaultVersion(0);
+        let mut attempt = 1;
+        loop {
+            self.progress.event(Event::Connecting);
+            let once = async {
+                let mut client = self.connector.connect(version, initial).await?;
+                let feed = feed::read(&mut client, &self.cipher, initial, &*self.progress).await?;
+                Ok::<_, Error>((client, feed))
+            };
+            let error = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(SyncError::Stopped),
+                fed = once => match fed {
+                    Ok(fed) => return Ok(fed),
+                    Err(error) => error,
+                },
+            };
+            let again = matches!(
+                error.retry_kind(),
+                RetryKind::Reconnect | RetryKind::Request
+            ) && error.kind() != Kind::Corrupt;
+            if !again || attempt >= MOST_FEEDS {
+                return Err(error.into());
+            }
+            tracing::debug!(%error, attempt, "the feed was lost, trying again");
+            let pause = BACKOFF * 2_u32.pow(attempt) / 2;
+            attempt += 1;
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(SyncError::Stopped),
+                () = sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)) => {}
+            }
+        }
+    }
+
+    async fn plan(
+        &self,
+        filter: &Filter,
+        feed: &Feed,
+        basis: Basis,
+        entries: &HashMap<VaultPath, Entry>,
+        unapplied: &[Unapplied],
+    ) -> Result<Plan, SyncError> {
+        let local = local::look(&Question {
+            store: &*self.store,
+            mode: self.options.mode,
+            basis,
+            config_dir: filter.config_dir(),
+            records: &feed.records,
+            entries,
+        })
+        .await?;
+        let mut plan = plan::plan(&Input {
+            records: &feed.records,
+            basis,
+            entries,
+            unapplied,
+            local: &local,
+            filter,
+            mode: self.options.mode,
+            folding: self.store.folding(),
+            check_path: &|path| self.store.check_path(path),
+        });
+        list_unusable(&mut plan, feed, unapplied);
+        Ok(plan)
+    }
+}
+
+/// Adds the records whose names could not be used at all.
+fn list_unusable(plan: &mut Plan, feed: &Feed, unapplied: &[Unapplied]) {
+    let listed: HashMap<&str, &Unapplied> = unapplied
+        .iter()
+        .map(|item| (item.name.as_str(), item))
+        .collect();
+    for item in &feed.unusable {
+        plan.unlist.retain(|name| *name != item.name);
+        if listed.get(item.name.as_str()) != Some(&item) {
+            plan.list.push(item.clone());
+        }
+    }
+    let cleared = feed
+        .cleared
+        .iter()
+        .filter(|name| listed.contains_key(name.as_str()));
+    plan.unlist.extend(cleared.cloned());
+}

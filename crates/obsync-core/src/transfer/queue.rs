@@ -1,0 +1,84 @@
+//! The jobs that wait for a connection.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::plan::Download;
+
+pub(super) struct Job {
+    pub(super) download: Download,
+    /// How often it was tried and failed.
+    pub(super) attempts: u32,
+}
+
+/// A queue whose end is known: nothing waits, and nobody holds a job that could come back.
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+struct Inner {
+    waiting: VecDeque<Job>,
+    held: usize,
+}
+
+impl Queue {
+    pub(super) fn new(downloads: Vec<Download>) -> Self {
+        let waiting = downloads
+            .into_iter()
+            .map(|download| Job {
+                download,
+                attempts: 0,
+            })
+            .collect();
+        Self {
+            inner: Mutex::new(Inner { waiting, held: 0 }),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The next job; `None` when there will be none any more. Every job taken is given back by
+    /// [`Queue::done`] or [`Queue::again`].
+    pub(super) async fn next(&self) -> Option<Job> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the look, so that no change in between is missed.
+            changed.as_mut().enable();
+            {
+                let mut inner = self.lock();
+                if let Some(job) = inner.waiting.pop_front() {
+                    inner.held += 1;
+                    return Some(job);
+                }
+                if inner.held == 0 {
+                    return None;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn done(&self) {
+        self.lock().held -= 1;
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn again(&self, job: Job) {
+        let mut inner = self.lock();
+        inner.held -= 1;
+        inner.waiting.push_back(job);
+        drop(inner);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

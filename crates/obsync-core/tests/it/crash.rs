@@ -1,0 +1,185 @@
+//! A crash at any instant, then one more run, gives the same result as a run without the crash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use obsync_core::StateStore as _;
+use obsync_core::StoreErrorKind;
+use obsync_core::memory::{
+    FailingStateStore, FailingVaultStore, Faults, MemoryStateStore, MemoryVaultStore, Op, When,
+};
+use obsync_core::plan::Mode;
+use obsync_core::report::Status;
+
+use crate::bench::Bench;
+
+/// A vault with a past and changes of every kind to come.
+async fn eventful(bench: &mut Bench) {
+    bench.store = MemoryVaultStore::new();
+    bench.state = MemoryStateStore::new();
+    bench
+        .server
+        .rollback(&bench.vault, obsidian_sync::VaultVersion(0))
+        .unwrap();
+    for name in [
+        "keep.md",
+        "edit.md",
+        "rename.md",
+        "gone.md",
+        "swap",
+        "mine.md",
+    ] {
+        bench.put(name, name);
+    }
+    bench.mkdir("dir");
+    bench.put("dir/inside.md", "inside");
+    bench.sync().await;
+    bench.store.write("mine.md", "edited here");
+    bench.store.write("extra.md", "extra");
+    bench.put("edit.md", "edited there");
+    bench.put("mine.md", "edited there, too");
+    bench.rename("rename.md", "renamed.md");
+    bench.delete("gone.md");
+    bench.delete("swap");
+    bench.mkdir("swap");
+    bench.put("swap/now.md", "a folder now");
+    bench.delete("dir/inside.md");
+    bench.delete("dir");
+    bench.put("copy.md", "keep.md");
+    bench.put("new one.md", "new");
+    bench.put("new two.md", "new");
+}
+
+async fn outcome(bench: &Bench) -> (BTreeMap<String, Bytes>, u64, u64) {
+    let header = bench.state.header().await.unwrap();
+    (
+        bench.store.files(),
+        header.cursor.0,
+        bench.state.counts().await.unwrap().files,
+    )
+}
+
+async fn crash_everywhere(mode: Mode) {
+    let mut bench = Bench::new().await;
+    bench.options.batch_size = 3;
+    bench.options.mode = mode;
+    eventful(&mut bench).await;
+    let counting = Faults::none();
+    run_under(&bench, &counting).await;
+    let expected = outcome(&bench).await;
+    let effects = counting.effects();
+    assert!(effects > 20, "{:?}", counting.trace());
+
+    for n in 1..=effects {
+        for when in [When::Before, When::After] {
+            eventful(&mut bench).await;
+            let faults = Faults::crash(n, when);
+            run_under(&bench, &faults).await;
+            assert!(faults.crashed(), "effect {n} {when:?} never came");
+            let trace = faults.trace();
+            let report = bench.try_sync().await;
+            let report = report.unwrap_or_else(|e| panic!("after {n} {when:?}: {e}\n{trace:#?}"));
+            assert_eq!(
+                report.status,
+                Status::Complete,
+                "after {n} {when:?}: {report:?}"
+            );
+            let result = outcome(&bench).await;
+            assert_eq!(result, expected, "after {n} {when:?}, which was {trace:#?}");
+            assert!(bench.state.intents().await.unwrap().is_empty());
+        }
+    }
+}
+
+async fn run_under(bench: &Bench, faults: &Faults) {
+    let store = FailingVaultStore::new(bench.store.clone(), faults.clone());
+    let state = FailingStateStore::new(bench.state.clone(), faults.clone());
+    let _ = bench.run_with(Arc::new(store), Arc::new(state)).run().await;
+}
+
+#[tokio::test]
+async fn pull_survives_a_crash_at_every_effect() {
+    crash_everywhere(Mode::Pull).await;
+}
+
+#[tokio::test]
+async fn mirror_survives_a_crash_at_every_effect() {
+    crash_everywhere(Mode::Mirror).await;
+}
+
+/// Invariant 2: a file put just before the crash is known as ours when its deletion arrives.
+#[tokio::test]
+async fn a_file_published_just_before_a_crash_is_known_as_ours() {
+    let bench = Bench::new().await;
+    bench.put("note.md", "note");
+    let counting = Faults::none();
+    let store = FailingVaultStore::new(MemoryVaultStore::new(), counting.clone());
+    let state = FailingStateStore::new(MemoryStateStore::new(), counting.clone());
+    bench
+        .run_with(Arc::new(store), Arc::new(state))
+        .run()
+        .await
+        .unwrap();
+    let publish = counting
+        .trace()
+        .iter()
+        .position(|effect| effect == "Publish note.md")
+        .unwrap();
+
+    let faults = Faults::crash(publish as u64 + 1, When::After);
+    run_under(&bench, &faults).await;
+    assert_eq!(
+        bench.files()["note.md"],
+        "note",
+        "it is there, and state does not list it"
+    );
+    assert_eq!(bench.state.counts().await.unwrap().files, 0);
+    bench.delete("note.md");
+    bench.sync().await;
+    assert!(
+        bench.files().is_empty(),
+        "it was ours, so the deletion took it"
+    );
+}
+
+#[tokio::test]
+async fn a_full_destination_ends_the_run_and_keeps_what_arrived() {
+    let mut bench = Bench::new().await;
+    bench.options.batch_size = 2;
+    bench.options.connections = 1;
+    for number in 0..9 {
+        bench.put(&format!("{number}.md"), &format!("note {number}"));
+    }
+    let faults = Faults::none();
+    faults.fail_next(Op::Stage, Some("6.md"), StoreErrorKind::Full);
+    let store = FailingVaultStore::new(bench.store.clone(), faults.clone());
+    let run = bench.run_with(Arc::new(store), Arc::new(bench.state.clone()));
+    let report = run.run().await.unwrap();
+    assert_eq!(report.status, Status::Failed);
+    assert_eq!(report.error.as_ref().unwrap().kind(), "destination_full");
+    let there = bench.files().len() as u64;
+    assert!(!bench.files().contains_key("6.md"));
+    assert_eq!(bench.state.counts().await.unwrap().files, there);
+    bench.sync().await;
+    bench.expect_same();
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_reported_and_tried_again() {
+    let bench = Bench::new().await;
+    bench.put("a.md", "A");
+    bench.put("b.md", "B");
+    let faults = Faults::none();
+    faults.fail_next(Op::Publish, Some("a.md"), StoreErrorKind::Denied);
+    let store = FailingVaultStore::new(bench.store.clone(), faults);
+    let report = bench
+        .run_with(Arc::new(store), Arc::new(bench.state.clone()))
+        .run()
+        .await
+        .unwrap();
+    assert_eq!((report.status, report.files_failed), (Status::Partial, 1));
+    bench.expect_files(&[("b.md", "B")]);
+    bench.sync().await;
+    bench.expect_same();
+}
