@@ -1,0 +1,471 @@
+//! [`Account`]: a token for whoever needs one, with as few sign-ins as possible.
+//!
+//! The service bans whoever signs in often, so: a token is kept on disk and reused until it is
+//! refused; one run signs in at most once; two processes do not sign in at the same time; and after
+//! "overloaded" nobody tries until a stored pause has passed.
+
+mod error;
+mod sign_in;
+
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use obsidian_sync::rest::{RestClient, SignedIn, UserInfo};
+use obsidian_sync::{Error, Kind, Password, Token};
+use tokio::sync::Mutex;
+use url::Url;
+
+pub use self::error::{AccountError, SignedOut};
+use self::sign_in::{Codes, SignIn};
+use crate::cooldown::Cooldown;
+use crate::credentials::Credentials;
+use crate::error::{ConfigError, ConfigErrorKind};
+use crate::origin::{Origin, Sourced};
+use crate::private_file::{self, FileError};
+use crate::settings::Settings;
+use crate::timing::Timing;
+use crate::token_store::{StoredToken, TokenStore};
+use crate::totp::TotpSecret;
+use crate::vault_password::{NoPrompt, PasswordFlag, Prompt, unanswered};
+
+/// How long to wait for another process that signs in.
+const LOCK_DEADLINE: Duration = Duration::from_secs(120);
+const LOCK_POLL: Duration = Duration::from_millis(200);
+
+/// The calls of the service that this module makes.
+#[async_trait]
+pub trait AccountService: Send + Sync {
+    /// `/user/signin`, one attempt.
+    ///
+    /// # Errors
+    /// As [`RestClient::sign_in`].
+    async fn sign_in(
+        &self,
+        email: &str,
+        password: &Password,
+        code: Option<&str>,
+    ) -> Result<SignedIn, Error>;
+
+    /// `/user/signout`.
+    ///
+    /// # Errors
+    /// As [`RestClient::sign_out`].
+    async fn sign_out(&self, token: &Token) -> Result<(), Error>;
+
+    /// `/user/info`.
+    ///
+    /// # Errors
+    /// As [`RestClient::user_info`].
+    async fn user_info(&self, token: &Token) -> Result<UserInfo, Error>;
+}
+
+#[async_trait]
+impl AccountService for RestClient {
+    async fn sign_in(
+        &self,
+        email: &str,
+        password: &Password,
+        code: Option<&str>,
+    ) -> Result<SignedIn, Error> {
+        RestClient::sign_in(self, email, password, code).await
+    }
+
+    async fn sign_out(&self, token: &Token) -> Result<(), Error> {
+        RestClient::sign_out(self, token).await
+    }
+
+    async fn user_info(&self, token: &Token) -> Result<UserInfo, Error> {
+        RestClient::user_info(self, token).await
+    }
+}
+
+/// One account at one API.
+pub struct Account {
+    service: Arc<dyn AccountService>,
+    timing: Arc<dyn Timing>,
+    api_url: Url,
+    credentials: Credentials,
+    tokens: TokenStore,
+    cooldown: Cooldown,
+    lock: PathBuf,
+    session: Mutex<Session>,
+}
+
+/// What this run has found out so far.
+#[derive(Default)]
+struct Session {
+    token: Option<Token>,
+    signed_in: bool,
+}
+
+/// How a login went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The account's e-mail address.
+    pub email: String,
+    /// Whether the stored token was still good, so that no sign-in was needed.
+    pub already: bool,
+    /// Where a token comes from that is used before the stored one.
+    pub overridden_by: Option<Origin>,
+}
+
+/// How a logout went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logout {
+    /// Whether a token was revoked at the service.
+    pub revoked: bool,
+    /// Whether a stored token was deleted.
+    pub forgotten: bool,
+}
+
+impl Account {
+    /// The account that the settings name.
+    pub fn new(
+        service: Arc<dyn AccountService>,
+        settings: &Settings,
+        timing: Arc<dyn Timing>,
+    ) -> Self {
+        let state_dir = &settings.state_dir.value;
+        Self {
+            service,
+            timing,
+            api_url: settings.api_url.value.clone(),
+            credentials: settings.credentials.clone(),
+            tokens: TokenStore::new(state_dir),
+            cooldown: Cooldown::new(state_dir),
+            lock: state_dir.join("sign-in.lock"),
+            session: Mutex::default(),
+        }
+    }
+
+    /// Hands a token to `call`. If the service refuses the token and credentials are at hand, signs
+    /// in anew, once a run, and hands over the new one.
+    ///
+    /// # Errors
+    /// What `call` returns, or why there is no token.
+    pub async fn with_token<T, F, R>(&self, mut call: F) -> Result<T, AccountError>
+    where
+        F: FnMut(Token) -> R,
+        R: Future<Output = Result<T, Error>>,
+    {
+        let token = self.token().await?;
+        match call(token.clone()).await {
+            Err(error) if error.kind() == Kind::Unauthorized => {
+                let token = self.replace(&token, error).await?;
+                Ok(call(token).await?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// A token: the one that was given, else the stored one, else one from a sign-in.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn token(&self) -> Result<Token, AccountError> {
+        let mut session = self.session.lock().await;
+        if let Some(token) = &session.token {
+            return Ok(token.clone());
+        }
+        let token = match &self.credentials.auth_token {
+            Some(given) => given.value.clone(),
+            None => match self.usable_token()? {
+                Ok(stored) => stored.token,
+                Err(why) => self.sign_in_unattended(&mut session, why, None).await?,
+            },
+        };
+        session.token = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Signs in for good, unless the stored token is still accepted. What the settings and
+    /// `password` leave open is asked for.
+    ///
+    /// # Errors
+    /// Why it did not work.
+    pub async fn login(
+        &self,
+        password: Option<&PasswordFlag>,
+        prompt: &dyn Prompt,
+    ) -> Result<Login, AccountError> {
+        let mut session = self.session.lock().await;
+        let overridden_by = self
+            .credentials
+            .auth_token
+            .as_ref()
+            .map(|given| given.origin.clone());
+        if let Ok(stored) = self.usable_token()? {
+            match self.service.user_info(&stored.token).await {
+                Ok(_) => {
+                    let email = stored.email;
+                    return Ok(Login {
+                        email,
+                        already: true,
+                        overridden_by,
+                    });
+                }
+                Err(error) if error.kind() == Kind::Unauthorized => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.check_cooldown()?;
+        let email = match &self.credentials.email {
+            Some(email) => email.value.clone(),
+            None => match prompt.line("E-mail address: ").map_err(unanswered)? {
+                Some(email) if !email.trim().is_empty() => email.trim().to_owned(),
+                _ => return Err(missing("e-mail address", "--email or OBSIDIAN_EMAIL").into()),
+            },
+        };
+        let password = match (password, &self.credentials.password) {
+            (Some(flag), _) => flag.read()?,
+            (None, Some(given)) => given.clone(),
+            (None, None) => match prompt.secret("Password: ").map_err(unanswered)? {
+                Some(typed) if !typed.is_empty() => Sourced::new(typed, Origin::Prompt),
+                _ => return Err(missing("password", "--password-file or OBSIDIAN_PASSWORD").into()),
+            },
+        };
+        let _lock = self.lock().await?;
+        let signed_in = self
+            .sign_in(&mut session, &email, &password.value, prompt)
+            .await?;
+        Ok(Login {
+            email: signed_in.email,
+            already: false,
+            overridden_by,
+        })
+    }
+
+    /// Revokes the token at the service, for everybody who uses it, and deletes the stored one.
+    ///
+    /// # Errors
+    /// When the service can't be told; the stored token is then kept.
+    pub async fn sign_out(&self) -> Result<Logout, AccountError> {
+        let mut session = self.session.lock().await;
+        let stored = self.tokens.load()?;
+        if let Some(other) = stored.as_ref().filter(|stored| !self.belongs_here(stored)) {
+            let why = SignedOut::OtherApi(other.api_url.clone());
+            return Err(AccountError::NotSignedIn { why });
+        }
+        let mut tokens: Vec<Token> = Vec::new();
+        tokens.extend(
+            self.credentials
+                .auth_token
+                .as_ref()
+                .map(|given| given.value.clone()),
+        );
+        tokens.extend(stored.as_ref().map(|stored| stored.token.clone()));
+        tokens.dedup_by(|a, b| a.expose() == b.expose());
+        let mut revoked = false;
+        for token in &tokens {
+            match self.service.sign_out(token).await {
+                Ok(()) => revoked = true,
+                // It was revoked before: that is what was wanted.
+                Err(error) if error.kind() == Kind::Unauthorized => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.tokens.forget()?;
+        *session = Session::default();
+        Ok(Logout {
+            revoked,
+            forgotten: stored.is_some(),
+        })
+    }
+
+    /// Deletes the stored token and leaves it valid.
+    ///
+    /// # Errors
+    /// When the file can't be deleted.
+    pub fn forget_local(&self) -> Result<Logout, AccountError> {
+        let forgotten = self.tokens.load().map_or(true, |stored| stored.is_some());
+        self.tokens.forget()?;
+        Ok(Logout {
+            revoked: false,
+            forgotten,
+        })
+    }
+
+    /// The stored token, if it is of this account and this API.
+    fn usable_token(&self) -> Result<Result<StoredToken, SignedOut>, FileError> {
+        let Some(stored) = self.tokens.load()? else {
+            return Ok(Err(SignedOut::Never));
+        };
+        if !self.belongs_here(&stored) {
+            return Ok(Err(SignedOut::OtherApi(stored.api_url)));
+        }
+        match &self.credentials.email {
+            Some(wanted)
+                if !wanted
+                    .value
+                    .trim()
+                    .eq_ignore_ascii_case(stored.email.trim()) =>
+            {
+                Ok(Err(SignedOut::OtherAccount {
+                    stored: stored.email,
+                    wanted: wanted.value.clone(),
+                }))
+            }
+            _ => Ok(Ok(stored)),
+        }
+    }
+
+    fn belongs_here(&self, stored: &StoredToken) -> bool {
+        stored.api_url == self.api_url
+    }
+
+    /// Another token for one that was refused.
+    async fn replace(&self, refused: &Token, source: Error) -> Result<Token, AccountError> {
+        let mut session = self.session.lock().await;
+        match &session.token {
+            // Another task of this run has replaced it meanwhile.
+            Some(token) if token.expose() != refused.expose() => return Ok(token.clone()),
+            _ => {}
+        }
+        if let Some(given) = &self.credentials.auth_token {
+            return Err(AccountError::TokenRefused {
+                origin: Box::new(given.origin.clone()),
+                source,
+            });
+        }
+        if session.signed_in {
+            return Err(AccountError::TokenRefused {
+                origin: Box::new(Origin::Default),
+                source,
+            });
+        }
+        let token = self
+            .sign_in_unattended(&mut session, SignedOut::Refused, Some(refused))
+            .await?;
+        session.token = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Signs in with the credentials of the settings, or takes the token that another process got
+    /// in the meantime.
+    async fn sign_in_unattended(
+        &self,
+        session: &mut Session,
+        why: SignedOut,
+        refused: Option<&Token>,
+    ) -> Result<Token, AccountError> {
+        let (Some(email), Some(password)) = (&self.credentials.email, &self.credentials.password)
+        else {
+            return Err(AccountError::NotSignedIn { why });
+        };
+        let _lock = self.lock().await?;
+        if let Ok(StoredToken { token, .. }) = self.usable_token()?
+            && refused.is_none_or(|refused| refused.expose() != token.expose())
+        {
+            return Ok(token);
+        }
+        let signed_in = self
+            .sign_in(session, &email.value, &password.value, &NoPrompt)
+            .await?;
+        Ok(signed_in.token)
+    }
+
+    /// The one place that signs in. The caller holds the lock.
+    async fn sign_in(
+        &self,
+        session: &mut Session,
+        email: &str,
+        password: &Password,
+        prompt: &dyn Prompt,
+    ) -> Result<SignedIn, AccountError> {
+        self.check_cooldown()?;
+        let secret = self
+            .credentials
+            .totp_secret
+            .as_ref()
+            .map(TotpSecret::parse)
+            .transpose()?;
+        let attempt = SignIn {
+            service: self.service.as_ref(),
+            timing: self.timing.as_ref(),
+            email,
+            password,
+            codes: secret.as_ref().map_or(Codes::Ask(prompt), Codes::Secret),
+        };
+        let signed_in = match attempt.run().await {
+            Ok(signed_in) => signed_in,
+            Err(AccountError::Service(source)) if source.kind() == Kind::Overloaded => {
+                let (api, asked) = (self.api_url.as_str(), source.retry_after());
+                let until = self.cooldown.start(api, self.timing.now(), asked)?;
+                return Err(AccountError::CoolingDown {
+                    until,
+                    source: Some(source),
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        self.cooldown.clear()?;
+        self.tokens.save(&StoredToken {
+            token: signed_in.token.clone(),
+            email: email.to_owned(),
+            api_url: self.api_url.clone(),
+        })?;
+        session.token = Some(signed_in.token.clone());
+        session.signed_in = true;
+        Ok(signed_in)
+    }
+
+    fn check_cooldown(&self) -> Result<(), AccountError> {
+        match self
+            .cooldown
+            .running(self.api_url.as_str(), self.timing.now())?
+        {
+            Some(until) => Err(AccountError::CoolingDown {
+                until,
+                source: None,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps other processes from signing in until the file is dropped.
+    async fn lock(&self) -> Result<File, AccountError> {
+        let fault = |error| FileError::new("lock", &self.lock, error);
+        if let Some(folder) = self.lock.parent() {
+            private_file::create_private_folder(folder).map_err(fault)?;
+        }
+        let mut options = File::options();
+        let file = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&self.lock)
+            .map_err(fault)?;
+        let mut waited = Duration::ZERO;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if waited < LOCK_DEADLINE => {
+                    self.timing.sleep(LOCK_POLL).await;
+                    waited += LOCK_POLL;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let seconds = waited.as_secs();
+                    return Err(AccountError::Busy {
+                        path: self.lock.clone(),
+                        seconds,
+                    });
+                }
+                Err(TryLockError::Error(error)) => return Err(fault(error).into()),
+            }
+        }
+    }
+}
+
+fn missing(what: &str, how: &str) -> ConfigError {
+    ConfigError::new(
+        ConfigErrorKind::Missing,
+        format!("the account's {what} was not given"),
+    )
+    .hint(format!("give it with {how}, or run this on a terminal"))
+}
+
+#[cfg(test)]
+mod tests;

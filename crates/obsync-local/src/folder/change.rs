@@ -1,0 +1,226 @@
+//! Moving and removing what is here.
+
+use obsync_core::{
+    Expect, FileMeta, Retire, Stamp, StoreError, StoreErrorKind, VaultPath,
+};
+use rustix::fd::AsFd as _;
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::sync::Arc;
+
+use super::Inner;
+use super::inspect::{FileId, Parent, Seen, look};
+use super::moves::{Place, rename_new};
+use super::stage::set_times;
+use crate::error::{Context as _, changed, in_the_way};
+
+impl Inner {
+    /// Finds the file that a change is about; [`StoreErrorKind::Changed`] if it is not `stamp`.
+    fn expected(
+        &self,
+        parent: &Parent<'_>,
+        stamp: &Stamp,
+        path: &VaultPath,
+    ) -> Result<FileId, StoreError> {
+        if let Parent::Open(folder, leaf) = parent {
+            let seen = look(folder.as_fd(), leaf)
+                .context(|| format!("can't look at '{}'", path.display()))?;
+            if let Seen::File { id, .. } = seen
+                && id.stamp() == *stamp
+            {
+                return Ok(id);
+            }
+        }
+        Err(changed(format!("'{}' is not what it was", path.display())))
+    }
+
+    pub(super) fn rename(
+        self: &Arc<Self>,
+        from: &VaultPath,
+        stamp: &Stamp,
+        to: &VaultPath,
+        meta: &FileMeta,
+    ) -> Result<Stamp, StoreError> {
+        let deed = || format!("can't move '{}' to '{}'", from.display(), to.display());
+        let parent = self.parent(from)?;
+        let before = self.expected(&parent, stamp, from)?;
+        let Parent::Open(from_folder, from_leaf) = parent else {
+            return Err(changed(format!("'{}' is gone", from.display())));
+        };
+        let (to_folder, to_leaf) = self.create_parent(to)?;
+        let source = Place { folder: from_folder.as_fd(), name: from_leaf };
+        let target = Place { folder: to_folder.as_fd(), name: to_leaf };
+        match rename_new(source, target) {
+            Ok(()) => {}
+            Err(Errno::XDEV) => return self.move_elsewhere(from, stamp, to, meta),
+            Err(Errno::EXIST) if self.is_same(from, before, to, target) => {
+                renameat(source.folder, source.name, target.folder, target.name).naming(deed)?;
+            }
+            Err(Errno::EXIST) => {
+                return Err(changed(format!("something is at '{}' already", to.display())));
+            }
+            Err(Errno::NOENT) => return Err(changed(format!("'{}' is gone", from.display()))),
+            Err(error) => return Err(error).naming(deed),
+        }
+        self.touch_parent(from);
+        self.touch_parent(to);
+        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let moved = openat(target.folder, target.name, read, Mode::empty()).map(File::from);
+        let moved = moved.and_then(|file| Ok((FileId::of(&fstat(&file)?), file)));
+        match moved {
+            Ok((id, file)) if id.content() == before.content() => {
+                set_times(&file, meta).context(deed)?;
+                Ok(FileId::of(&fstat(&file).context(deed)?).stamp())
+            }
+            // Another file came under that name between the look and the move.
+            _ => {
+                rename_new(target, source).context(deed)?;
+                Err(changed(format!("'{}' is not what it was", from.display())))
+            }
+        }
+    }
+
+    /// Whether `to` is the very file that is to be moved: two spellings that fold together.
+    fn is_same(&self, from: &VaultPath, file: FileId, to: &VaultPath, target: Place<'_>) -> bool {
+        let folding = self.folding();
+        folding.key(from) == folding.key(to)
+            && matches!(look(target.folder, target.name),
+                Ok(Seen::File { id, .. }) if id.number() == file.number())
+    }
+
+    /// Moves a file to another file system that is mounted in the tree.
+    fn move_elsewhere(
+        self: &Arc<Self>,
+        from: &VaultPath,
+        stamp: &Stamp,
+        to: &VaultPath,
+        meta: &FileMeta,
+    ) -> Result<Stamp, StoreError> {
+        let staged = self.stage_copy(from, stamp, to.clone(), meta.clone())?;
+        let there =
+            self.publish(staged, &Expect::Absent, Retire::Discard).map_err(|refused| refused.error)?;
+        self.remove_file(from, stamp, Retire::Discard)?;
+        Ok(there)
+    }
+
+    pub(super) fn set_aside(&self, from: &VaultPath, to: &VaultPath) -> Result<(), StoreError> {
+        let deed = || format!("can't move '{}' aside to '{}'", from.display(), to.display());
+        let nothing = || changed(format!("nothing is at '{}'", from.display()));
+        let (from_folder, from_leaf) = match self.parent(from)? {
+            Parent::Open(folder, leaf) => (folder, leaf),
+            Parent::Missing => return Err(nothing()),
+            Parent::Linked => return Err(Errno::LOOP).context(deed),
+        };
+        match look(from_folder.as_fd(), from_leaf).context(deed)? {
+            Seen::File { .. } | Seen::Folder => {}
+            Seen::Absent => return Err(nothing()),
+            Seen::Foreign(what) => return Err(in_the_way(format!("{}: {what}", deed()))),
+        }
+        if to.is_within(from.as_str()) {
+            return Err(in_the_way(format!("{}: it lies inside", deed())));
+        }
+        let (to_folder, to_leaf) = self.create_parent(to)?;
+        let source = Place { folder: from_folder.as_fd(), name: from_leaf };
+        match rename_new(source, Place { folder: to_folder.as_fd(), name: to_leaf }) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                return Err(changed(format!("something is at '{}' already", to.display())));
+            }
+            Err(Errno::NOENT) => return Err(nothing()),
+            Err(error) => return Err(error).naming(deed),
+        }
+        self.touch_parent(from);
+        self.touch_parent(to);
+        Ok(())
+    }
+
+    pub(super) fn remove_file(
+        &self,
+        path: &VaultPath,
+        stamp: &Stamp,
+        retire: Retire,
+    ) -> Result<(), StoreError> {
+        let deed = || format!("can't remove '{}'", path.display());
+        let parent = self.parent(path)?;
+        match &parent {
+            Parent::Missing => return Ok(()),
+            Parent::Open(folder, leaf)
+                if look(folder.as_fd(), leaf).context(deed)? == Seen::Absent =>
+            {
+                return Ok(());
+            }
+            _ => {}
+        }
+        let before = self.expected(&parent, stamp, path)?;
+        let Parent::Open(folder, leaf) = parent else { return Ok(()) };
+        let place = Place { folder: folder.as_fd(), name: leaf };
+        let kept = match (&self.options.trash, retire) {
+            (Some(trash), Retire::Trash) => Some(trash.keep(place.folder, leaf, path)?),
+            _ => None,
+        };
+        let removed = self.take_away(place, path, before);
+        match (&removed, kept) {
+            (Ok(()), _) => self.touch_parent(path),
+            (Err(_), Some(kept)) => kept.undo(),
+            _ => {}
+        }
+        removed
+    }
+
+    /// Removes the file `before`. It is moved out of sight first and looked at there: to unlink
+    /// by name could take what someone put there an instant ago.
+    pub(super) fn take_away(
+        &self,
+        place: Place<'_>,
+        path: &VaultPath,
+        before: FileId,
+    ) -> Result<(), StoreError> {
+        let deed = || format!("can't remove '{}'", path.display());
+        let tmp = self.tmp()?;
+        let name = self.temp_name();
+        let out = Place { folder: tmp.as_fd(), name: &name };
+        match rename_new(place, out) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(()),
+            // On a file system mounted in the tree, the check just before must do.
+            Err(Errno::XDEV) => return place.unlink().context(deed),
+            Err(error) => return Err(error).context(deed),
+        }
+        match look(out.folder, out.name) {
+            Ok(Seen::File { id, .. }) if id.content() == before.content() => {
+                // If this fails, it is swept by the next run.
+                let _ = out.unlink();
+                Ok(())
+            }
+            _ => {
+                if rename_new(out, place).is_err() {
+                    self.rescue(out, path)?;
+                }
+                Err(changed(format!("'{}' is not what it was", path.display())))
+            }
+        }
+    }
+
+    pub(super) fn remove_folder(&self, path: &VaultPath) -> Result<bool, StoreError> {
+        let deed = || format!("can't remove the folder '{}'", path.display());
+        let (folder, leaf) = match self.parent(path)? {
+            Parent::Open(folder, leaf) => (folder, leaf),
+            Parent::Missing => return Ok(true),
+            Parent::Linked => return Err(Errno::LOOP).context(deed),
+        };
+        match unlinkat(&folder, leaf, AtFlags::REMOVEDIR) {
+            Ok(()) => {
+                self.touch_parent(path);
+                Ok(true)
+            }
+            Err(Errno::NOENT) => Ok(true),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(Errno::BUSY) => {
+                let reason = format!("{}: something is mounted there", deed());
+                Err(StoreError::new(StoreErrorKind::Denied, reason))
+            }
+            Err(error) => Err(error).context(deed),
+        }
+    }
+}

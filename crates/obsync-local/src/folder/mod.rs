@@ -1,0 +1,405 @@
+//! [`FolderStore`]: a vault's files in a folder on this machine.
+//!
+//! What belongs to obsync itself lies in `.obsync` at the root, a dot-folder and so outside the
+//! vault's namespace:
+//!
+//! ```text
+//! .obsync/id.json     the mark: whose copy this is
+//!         lock        held during a run
+//!         Folding-é   tells which names the file system takes for the same
+//!         tmp/        content in waiting; cleared when a run starts
+//!         kept/       what two programs wrote in the same instant; hardly ever there
+//! ```
+//!
+//! Each call runs on tokio's blocking threads and opens what it needs from the root's handle: one
+//! `openat2` a call, no cache, so nothing that other programs move or link can lead outside.
+
+mod change;
+mod inspect;
+mod mark;
+mod moves;
+pub(crate) mod names;
+mod probe;
+mod publish;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use obsidian_sync::{ContentHash, VaultId};
+use obsync_core::{
+    Expect, FileMeta, Folding, Found, Listed, PathProblem, PublishError, Retire, Staged,
+    StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath, VaultStore,
+};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, fsync};
+use rustix::io::Errno;
+
+use crate::blocking;
+use crate::confined::Confined;
+use crate::error::{Context as _, in_the_way};
+use crate::lock::RunLock;
+use crate::trash::Trash;
+
+pub use names::NameRules;
+
+/// How a [`FolderStore`] is to behave.
+#[derive(Debug, Default)]
+pub struct FolderOptions {
+    /// The vault, noted in the mark.
+    pub vault_id: Option<VaultId>,
+    /// Where [`Retire::Trash`] goes; with `None` it is discarded (`--no-trash`).
+    pub trash: Option<Trash>,
+    /// Whose names are taken.
+    pub names: NameRules,
+    /// Which names fold, instead of finding out.
+    pub folding: Option<Folding>,
+}
+
+/// A vault's files in a folder.
+#[derive(Debug)]
+pub struct FolderStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    path: PathBuf,
+    options: FolderOptions,
+    root: OnceLock<Confined>,
+    folding: OnceLock<Folding>,
+    lock: Mutex<Option<RunLock>>,
+    /// Makes names in `tmp` that no other process uses.
+    session: u64,
+    counter: AtomicU64,
+    /// Folders whose entries changed since the last flush.
+    touched: Mutex<BTreeSet<String>>,
+    /// `fsync`, or a test's idea of it.
+    sync: fn(BorrowedFd<'_>) -> rustix::io::Result<()>,
+}
+
+/// The mode of files: what the user's umask leaves of it.
+fn file_mode() -> Mode {
+    Mode::from_raw_mode(0o666)
+}
+
+/// The mode of folders, likewise.
+fn folder_mode() -> Mode {
+    Mode::from_raw_mode(0o777)
+}
+
+impl FolderStore {
+    /// Opens a store on a folder. One that is missing is created by the first call that writes;
+    /// until then nothing is. A link that the path itself goes through is resolved once.
+    ///
+    /// # Errors
+    /// When something that is no folder is there, or it can't be opened.
+    pub fn open(path: &Path, options: FolderOptions) -> Result<Self, StoreError> {
+        Self::with_sync(path, options, |fd| fsync(fd))
+    }
+
+    fn with_sync(
+        path: &Path,
+        options: FolderOptions,
+        sync: fn(BorrowedFd<'_>) -> rustix::io::Result<()>,
+    ) -> Result<Self, StoreError> {
+        let path = path
+            .canonicalize()
+            .or_else(|_| std::path::absolute(path))
+            .context(|| format!("can't tell where '{}' is", path.display()))?;
+        let inner = Inner {
+            path,
+            options,
+            root: OnceLock::new(),
+            folding: OnceLock::new(),
+            lock: Mutex::default(),
+            session: std::hash::RandomState::new().build_hasher().finish(),
+            counter: AtomicU64::new(0),
+            touched: Mutex::default(),
+            sync,
+        };
+        inner.root()?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Locks the destination, so that a run with another state folder can't write it at the same
+    /// time. Held until the store is dropped. Does nothing where no run has been yet: then
+    /// [`VaultStore::set_identity`] takes the lock.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Busy`] when another run holds it.
+    pub fn lock(&self) -> Result<(), StoreError> {
+        self.inner.lock()
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        blocking::run(move || work(&inner)).await
+    }
+}
+
+impl Inner {
+    /// The root, if it is there.
+    fn root(&self) -> Result<Option<&Confined>, StoreError> {
+        if self.root.get().is_none() {
+            match Confined::open(&self.path) {
+                Ok(root) => drop(self.root.set(root)),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::NOTDIR) => {
+                    let path = self.path.display();
+                    return Err(in_the_way(format!("the destination {path} is not a folder")));
+                }
+                Err(error) => {
+                    let path = self.path.display();
+                    return Err(error).context(|| format!("can't open the destination {path}"));
+                }
+            }
+        }
+        Ok(self.root.get())
+    }
+
+    /// The root, created with the folders above it where missing.
+    fn create_root(&self) -> Result<&Confined, StoreError> {
+        if let Some(root) = self.root()? {
+            return Ok(root);
+        }
+        let deed = || format!("can't create the destination {}", self.path.display());
+        let new: Vec<_> = self.path.ancestors().take_while(|folder| !folder.exists()).collect();
+        std::fs::create_dir_all(&self.path).context(deed)?;
+        for folder in new.iter().filter_map(|folder| folder.parent()) {
+            let parent = Confined::open(folder).context(deed)?;
+            (self.sync)(parent.root()).context(deed)?;
+        }
+        self.root()?.ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Other, format!("{}: it is gone again", deed()))
+        })
+    }
+
+    /// The folder that a change of `path` needs, created where missing.
+    fn create_parent<'a>(&self, path: &'a VaultPath) -> Result<(OwnedFd, &'a str), StoreError> {
+        let (parent, leaf) = crate::confined::split(path.as_str());
+        Ok((self.create_folders(parent, path)?, leaf))
+    }
+
+    /// Creates a folder and those above it; `path` is what they are for.
+    fn create_folders(&self, folder: &str, path: &VaultPath) -> Result<OwnedFd, StoreError> {
+        let root = self.create_root()?;
+        root.create(folder, folder_mode(), |made| self.touch(made))
+            .naming(|| format!("can't create the folder for '{}'", path.display()))
+    }
+
+    fn folding(&self) -> Folding {
+        if let Some(folding) = self.options.folding.or_else(|| self.folding.get().copied()) {
+            return folding;
+        }
+        let own = self.root().ok().flatten().and_then(|root| root.folder(names::OWN).ok());
+        match own.and_then(|own| probe::ask(own.as_fd())) {
+            Some(folding) => *self.folding.get_or_init(|| folding),
+            None => probe::estimate(&self.path),
+        }
+    }
+
+    /// Notes that a folder's entries changed.
+    fn touch(&self, folder: &str) {
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !touched.contains(folder) {
+            touched.insert(folder.to_owned());
+        }
+    }
+
+    /// Notes that the entries of the folder that holds `path` changed.
+    fn touch_parent(&self, path: &VaultPath) {
+        self.touch(crate::confined::split(path.as_str()).0);
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        if let Some(trash) = &self.options.trash {
+            trash.flush()?;
+        }
+        let Some(root) = self.root()? else { return Ok(()) };
+        let mut touched =
+            std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner));
+        while let Some(folder) = touched.first() {
+            let synced = match root.folder(folder) {
+                Ok(open) => (self.sync)(open.as_fd()),
+                // Removed since, which touched its parent.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match synced {
+                // Some network file systems can't make a folder durable by itself.
+                Ok(()) | Err(Errno::INVAL) => {}
+                Err(error) => {
+                    let name = self.path.join(folder);
+                    let mut again = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+                    again.append(&mut touched);
+                    return Err(error)
+                        .context(|| format!("can't make the folder {} durable", name.display()));
+                }
+            }
+            touched.pop_first();
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl VaultStore for FolderStore {
+    fn location(&self) -> String {
+        self.inner.path.display().to_string()
+    }
+
+    fn folding(&self) -> Folding {
+        self.inner.folding()
+    }
+
+    fn check_path(&self, path: &VaultPath) -> Result<(), PathProblem> {
+        self.inner.options.names.check(path, self.inner.path.as_os_str().len())
+    }
+
+    async fn identity(&self) -> Result<Option<String>, StoreError> {
+        self.run(|inner| inner.identity()).await
+    }
+
+    async fn set_identity(&self, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.run(move |inner| inner.set_identity(&id)).await
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        self.run(|inner| inner.is_empty()).await
+    }
+
+    async fn ignore_file(&self) -> Result<Option<String>, StoreError> {
+        self.run(|inner| inner.ignore_file()).await
+    }
+
+    async fn inspect(&self, path: &VaultPath, _known: Option<&Stamp>) -> Result<Found, StoreError> {
+        let path = path.clone();
+        self.run(move |inner| inner.inspect(&path)).await
+    }
+
+    async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
+        let path = path.clone();
+        self.run(move |inner| inner.hash(&path)).await
+    }
+
+    async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError> {
+        let config_dir = config_dir.to_owned();
+        self.run(move |inner| inner.list(&config_dir)).await
+    }
+
+    async fn stage(
+        &self,
+        path: &VaultPath,
+        content: Bytes,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        let path = path.clone();
+        self.run(move |inner| inner.stage(path, &content, meta)).await
+    }
+
+    async fn stage_stream(
+        &self,
+        path: &VaultPath,
+        size: u64,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        let path = path.clone();
+        self.run(move |inner| inner.stage_stream(path, size)).await
+    }
+
+    async fn stage_copy(
+        &self,
+        source: &VaultPath,
+        source_stamp: &Stamp,
+        path: &VaultPath,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        let (source, stamp, path) = (source.clone(), source_stamp.clone(), path.clone());
+        self.run(move |inner| inner.stage_copy(&source, &stamp, path, meta)).await
+    }
+
+    async fn publish(
+        &self,
+        staged: Staged,
+        expect: &Expect,
+        retire: Retire,
+    ) -> Result<Stamp, PublishError> {
+        let expect = expect.clone();
+        let published = self.run(move |inner| Ok(inner.publish(staged, &expect, retire))).await;
+        published.map_err(|error| PublishError { staged: None, error })?
+    }
+
+    async fn rename(
+        &self,
+        from: &VaultPath,
+        source_stamp: &Stamp,
+        to: &VaultPath,
+        meta: &FileMeta,
+    ) -> Result<Stamp, StoreError> {
+        let (from, to) = (from.clone(), to.clone());
+        let (stamp, meta) = (source_stamp.clone(), meta.clone());
+        self.run(move |inner| inner.rename(&from, &stamp, &to, &meta)).await
+    }
+
+    async fn set_aside(&self, from: &VaultPath, to: &VaultPath) -> Result<(), StoreError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.run(move |inner| inner.set_aside(&from, &to)).await
+    }
+
+    async fn remove_file(
+        &self,
+        path: &VaultPath,
+        stamp: &Stamp,
+        retire: Retire,
+    ) -> Result<(), StoreError> {
+        let (path, stamp) = (path.clone(), stamp.clone());
+        self.run(move |inner| inner.remove_file(&path, &stamp, retire)).await
+    }
+
+    async fn create_folder(&self, path: &VaultPath) -> Result<(), StoreError> {
+        let path = path.clone();
+        self.run(move |inner| inner.create_folders(path.as_str(), &path).map(drop)).await
+    }
+
+    async fn remove_folder(&self, path: &VaultPath) -> Result<bool, StoreError> {
+        let path = path.clone();
+        self.run(move |inner| inner.remove_folder(&path)).await
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.run(|inner| inner.flush()).await
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        self.run(|inner| inner.sweep()).await
+    }
+}
+
+/// The system's error numbers for "this file system can't do that".
+fn unsupported(error: Errno) -> bool {
+    // The last two are one number on Linux and two elsewhere.
+    [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error)
+}
+
+/// For std calls that want one.
+fn as_io(error: Errno) -> io::Error {
+    error.into()
+}

@@ -1,0 +1,340 @@
+//! Content in waiting: written to `.obsync/tmp`, with its time set, and durable.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use obsync_core::{
+    FileMeta, Staged, StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath,
+};
+use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fs::{
+    AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, openat,
+    unlinkat,
+};
+use rustix::io::Errno;
+
+use super::inspect::{FileId, read_through, unchanged};
+use super::names::{BESIDE, OWN};
+use super::{Inner, as_io, file_mode, unsupported};
+use crate::blocking;
+use crate::error::{Context as _, changed};
+
+/// How a note ends that names the folder of a file that waits beside its target.
+pub(super) const NOTE: &str = ".beside";
+
+/// Streams from this size on have their space set aside first: better to learn that a disk is full
+/// before the download than after it.
+#[cfg(target_os = "linux")]
+const SET_ASIDE_FROM: u64 = 1 << 20;
+
+/// A file in `tmp`, removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Temp {
+    inner: Arc<Inner>,
+    pub(super) name: String,
+    live: bool,
+}
+
+impl Temp {
+    /// Leaves the name alone from now on: the file has moved.
+    pub(super) fn release(&mut self) {
+        self.live = false;
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    pub(super) fn belongs_to(&self, inner: &Inner) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.inner), inner)
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if let (true, Some(root)) = (self.live, self.inner.root.get()) {
+            // What stays behind is swept by the next run.
+            if let Ok(tmp) = root.folder(&Inner::tmp_path()) {
+                let _ = unlinkat(&tmp, &self.name, AtFlags::empty());
+            }
+        }
+    }
+}
+
+/// What [`Staged::handle`] holds.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) temp: Temp,
+    pub(super) id: FileId,
+    pub(super) mode: Mode,
+}
+
+impl Inner {
+    pub(super) fn tmp_path() -> String {
+        format!("{OWN}/tmp")
+    }
+
+    /// Opens the staging folder, creating it where missing.
+    pub(super) fn tmp(&self) -> Result<OwnedFd, StoreError> {
+        let deed = || format!("can't stage in {}", self.path.join(OWN).display());
+        let root = self.create_root()?;
+        match root.folder(&Self::tmp_path()) {
+            Err(Errno::NOENT) => {
+                root.create(OWN, super::folder_mode(), |_| {}).context(deed)?;
+                // What waits there is unchecked: no one else is to read it.
+                root.create(&Self::tmp_path(), Mode::RWXU, |_| {}).context(deed)
+            }
+            tmp => tmp.context(deed),
+        }
+    }
+
+    /// A name that nothing in `tmp` bears.
+    pub(super) fn temp_name(&self) -> String {
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}-{number}", self.session)
+    }
+
+    fn create_temp(self: &Arc<Self>, path: &VaultPath) -> Result<(Temp, File), StoreError> {
+        let tmp = self.tmp()?;
+        let name = self.temp_name();
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&tmp, &name, flags, file_mode()).context(|| cant_stage(path))?;
+        Ok((Temp { inner: Arc::clone(self), name, live: true }, File::from(file)))
+    }
+
+    pub(super) fn stage(
+        self: &Arc<Self>,
+        path: VaultPath,
+        content: &[u8],
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        let (temp, mut file) = self.create_temp(&path)?;
+        file.write_all(content).context(|| cant_stage(&path))?;
+        self.finish(temp, &file, path, meta)
+    }
+
+    pub(super) fn stage_stream(
+        self: &Arc<Self>,
+        path: VaultPath,
+        size: u64,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        let (temp, file) = self.create_temp(&path)?;
+        set_aside(&file, size).context(|| cant_stage(&path))?;
+        Ok(Box::new(Writer { inner: Arc::clone(self), temp, file: Some(file), path }))
+    }
+
+    pub(super) fn stage_copy(
+        self: &Arc<Self>,
+        source: &VaultPath,
+        stamp: &Stamp,
+        path: VaultPath,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        let differs = || changed(format!("'{}' is not what was to be copied", source.display()));
+        let (mut from, id) = self.open_file(source)?.ok_or_else(differs)?;
+        if id.stamp() != *stamp {
+            return Err(differs());
+        }
+        let (temp, mut file) = self.create_temp(&path)?;
+        let write = |piece: &[u8]| file.write_all(piece).context(|| cant_stage(&path));
+        let hash = read_through(&mut from, source, write)?;
+        unchanged(&from, id, source)?;
+        if hash != meta.hash {
+            return Err(differs());
+        }
+        self.finish(temp, &file, path, meta)
+    }
+
+    fn finish(
+        &self,
+        temp: Temp,
+        file: &File,
+        path: VaultPath,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        let deed = || cant_stage(&path);
+        set_times(file, &meta).context(deed)?;
+        (self.sync)(file.as_fd()).context(deed)?;
+        let stat = fstat(file).context(deed)?;
+        let id = FileId::of(&stat);
+        if id.content().0 != meta.size {
+            let reason = format!("{}: {} bytes of {} came", deed(), id.content().0, meta.size);
+            return Err(StoreError::new(StoreErrorKind::Other, reason));
+        }
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        Ok(Staged { path, meta, handle: Box::new(Waiting { temp, id, mode }) })
+    }
+
+    /// Clears what a crashed run left: all in `tmp`, and what notes there say waits elsewhere.
+    pub(super) fn sweep(&self) -> Result<(), StoreError> {
+        let deed = || format!("can't clear {}", self.path.join(Self::tmp_path()).display());
+        let Some(root) = self.root()? else { return Ok(()) };
+        let tmp = match root.folder(&Self::tmp_path()) {
+            Ok(tmp) => tmp,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error).context(deed),
+        };
+        let mut left = Vec::new();
+        for entry in Dir::read_from(&tmp).context(deed)? {
+            let entry = entry.context(deed)?;
+            // All names that we give are text.
+            if let Ok(name) = entry.file_name().to_str() {
+                left.push(name.to_owned());
+            }
+        }
+        for name in left.iter().filter(|name| !matches!(name.as_str(), "." | "..")) {
+            if let Some(stem) = name.strip_suffix(NOTE) {
+                self.sweep_beside(stem, &Self::tmp_path(), name)?;
+            }
+            match unlinkat(&tmp, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error).context(deed),
+            }
+        }
+        Ok(())
+    }
+
+    fn sweep_beside(&self, stem: &str, tmp: &str, note: &str) -> Result<(), StoreError> {
+        let deed = || format!("can't clear what {note} names");
+        let note = VaultPath::parse(&format!("{tmp}/{note}")).ok();
+        let Some((mut file, _)) = note.map(|note| self.open_file(&note)).transpose()?.flatten()
+        else {
+            return Ok(());
+        };
+        let mut folder = String::new();
+        use std::io::Read as _;
+        file.read_to_string(&mut folder).context(deed)?;
+        let beside = match folder.as_str() {
+            "" => format!("{BESIDE}{stem}"),
+            folder => format!("{folder}/{BESIDE}{stem}"),
+        };
+        let Ok(beside) = VaultPath::parse(&beside) else { return Ok(()) };
+        if let super::inspect::Parent::Open(folder, leaf) = self.parent(&beside)? {
+            match unlinkat(&folder, leaf, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error).context(deed),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cant_stage(path: &VaultPath) -> String {
+    format!("can't write '{}'", path.display())
+}
+
+#[cfg(target_os = "linux")]
+fn set_aside(file: &File, size: u64) -> rustix::io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    if size < SET_ASIDE_FROM {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, size) {
+        // Where it can't be done ahead, writing will tell.
+        Err(error) if !matches!(error, Errno::NOSPC | Errno::DQUOT) => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_aside(_file: &File, _size: u64) -> rustix::io::Result<()> {
+    Ok(())
+}
+
+/// Gives a file its record's times.
+///
+/// A file without one gets the present, cut to milliseconds: an edit in the same tick of the
+/// kernel's clock, which has no such round times, is then still told apart.
+pub(super) fn set_times(file: &File, meta: &FileMeta) -> rustix::io::Result<()> {
+    let mtime = match meta.mtime.0 {
+        0 => SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |time| time.as_millis() as i64),
+        mtime => mtime,
+    };
+    // Moving the time of writing back before the time of birth moves that too on Apple's systems;
+    // it is the one way to set it.
+    if cfg!(target_vendor = "apple") && meta.ctime.0 != 0 && meta.ctime.0 < mtime {
+        set_mtime(file, meta.ctime.0)?;
+    }
+    set_mtime(file, mtime)
+}
+
+fn set_mtime(file: &File, millis: i64) -> rustix::io::Result<()> {
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access: omit, last_modification: timespec(millis) };
+    match futimens(file, &times) {
+        // Some mounted shares keep their own times.
+        Err(error) if error == Errno::PERM || unsupported(error) => Ok(()),
+        done => done,
+    }
+}
+
+/// A time that every system takes: a service may send any number.
+fn timespec(millis: i64) -> Timespec {
+    const YEAR_1902: i64 = -2_145_916_800_000;
+    const YEAR_9999: i64 = 253_370_764_800_000;
+    let millis = millis.clamp(YEAR_1902, YEAR_9999);
+    Timespec {
+        tv_sec: millis.div_euclid(1000),
+        tv_nsec: (millis.rem_euclid(1000) * 1_000_000) as _,
+    }
+}
+
+/// A file that is still coming.
+struct Writer {
+    inner: Arc<Inner>,
+    temp: Temp,
+    /// `None` while a write is under way, and for good after one failed.
+    file: Option<File>,
+    path: VaultPath,
+}
+
+impl Writer {
+    fn take(&mut self) -> Result<File, StoreError> {
+        self.file.take().ok_or_else(|| {
+            let reason = format!("{}: an earlier write failed", cant_stage(&self.path));
+            StoreError::new(StoreErrorKind::Other, reason)
+        })
+    }
+}
+
+#[async_trait]
+impl StagedWriter for Writer {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        let mut file = self.take()?;
+        let path = self.path.clone();
+        let written = blocking::run(move || {
+            file.write_all(&bytes).context(|| cant_stage(&path))?;
+            Ok(file)
+        });
+        self.file = Some(written.await?);
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>, meta: FileMeta) -> Result<Staged, StoreError> {
+        let file = self.take()?;
+        let Self { inner, temp, path, .. } = *self;
+        blocking::run(move || inner.finish(temp, &file, path, meta)).await
+    }
+}
+
+/// Copies an open file to another, for the other side of a mount.
+pub(super) fn copy_into(mut from: File, to: &mut File) -> std::io::Result<()> {
+    std::io::copy(&mut from, to)?;
+    let stat = fstat(&from).map_err(as_io)?;
+    let id = FileId::of(&stat);
+    let (tv_sec, tv_nsec) = id.mtime();
+    let last_modification = Timespec { tv_sec, tv_nsec: tv_nsec as _ };
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    match futimens(&*to, &Timestamps { last_access: omit, last_modification }) {
+        Err(error) if error == Errno::PERM || unsupported(error) => Ok(()),
+        done => done.map_err(as_io),
+    }
+}
