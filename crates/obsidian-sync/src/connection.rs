@@ -196,14 +196,15 @@ impl Connection {
     }
 
     fn take(&mut self, message: Message) -> Result<Option<Event>, Error> {
-        let frame = match &message {
-            Message::Text(text) => Incoming::Text(text.as_str()),
-            Message::Binary(bytes) => Incoming::Binary(bytes.clone()),
+        let event = match message {
+            Message::Text(text) => self.session.receive(Incoming::Text(&text))?,
+            Message::Binary(bytes) => self.session.receive(Incoming::Binary(bytes))?,
             Message::Close(frame) => return Err(self.closed(frame.as_ref())),
+            // Not counted as signs of life: a proxy on the way may send them.
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(None),
         };
         self.last_heard = Instant::now();
-        self.session.receive(frame).map(Some)
+        Ok(Some(event))
     }
 
     async fn send(&mut self, message: Message, until: Until) -> Result<(), Error> {

@@ -65,7 +65,7 @@ impl Default for RestDeadlines {
 pub struct RestClient {
     http: reqwest::Client,
     base: Url,
-    pause: Duration,
+    deadlines: RestDeadlines,
 }
 
 #[derive(Serialize)]
@@ -91,7 +91,7 @@ impl RestClient {
             return Err(Error::new(Kind::InvalidInput, "a User-Agent is needed"));
         }
         // Checked again, for those who made the URL themselves.
-        let base = crate::host::api_base(base.as_str())?;
+        let base = crate::host::api_base(&String::from(base))?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured((*tls::client_config()).clone())
             .https_only(!is_this_machine(&base))
@@ -107,7 +107,7 @@ impl RestClient {
         Ok(Self {
             http,
             base,
-            pause: deadlines.pause,
+            deadlines,
         })
     }
 
@@ -264,7 +264,7 @@ impl RestClient {
         let secrets = [&[token.expose()], secrets].concat();
         let body = WithToken { token, rest };
         let pauses = ExponentialBuilder::new()
-            .with_min_delay(self.pause)
+            .with_min_delay(self.deadlines.pause)
             .with_max_delay(LONGEST_PAUSE)
             .with_max_times(2)
             .with_jitter();

@@ -7,110 +7,21 @@
 //! An `Err` from [`Session::receive`] is final: what was said no longer makes sense, and the connection
 //! must be dropped. A failure of one request is [`Event::Failed`], and the connection goes on.
 
+mod event;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use self::event::{Answer, Event, Incoming, Notice, PullHeader, piece_count, piece_range};
 use crate::error::{Error, Kind, kind_of_words};
 use crate::loose::{self, Loose};
 use crate::secret::Token;
 use crate::text::quote_without;
-use crate::types::{EncodedName, Uid, VaultVersion};
+use crate::types::{Uid, VaultVersion};
 use crate::wire::{
-    self, DEFAULT_PER_FILE_MAX, DeletedAnswer, Head, HistoryAnswer, InitAnswer, PIECE_SIZE,
-    PullAnswer, RawRecord, Request, SizeInfo, Usernames,
+    self, DEFAULT_PER_FILE_MAX, DeletedAnswer, Head, InitAnswer, PIECE_SIZE, PullAnswer, Request,
 };
-
-/// What the service says on its own account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// A record: part of the backlog, or a change that was just made (also one's own). During an
-    /// initial sync, ignore those that are deletions.
-    Record(RawRecord),
-    /// The backlog is complete; where the version is above the highest uid seen, it counts.
-    Ready(VaultVersion),
-}
-
-/// A frame as it came in.
-#[derive(Debug, Clone)]
-pub enum Incoming<'a> {
-    /// A text frame: JSON.
-    Text(&'a str),
-    /// A binary frame: content.
-    Binary(Bytes),
-}
-
-/// What a frame meant.
-#[derive(Debug)]
-pub enum Event {
-    /// The service says something on its own account.
-    Notice(Notice),
-    /// A ping was answered.
-    Pong,
-    /// Something this crate does not know and need not know.
-    Ignored,
-    /// The connection is open.
-    Opened(InitAnswer),
-    /// The content of a record follows in pieces; with size 0 and no pieces it is complete.
-    Incoming(PullHeader),
-    /// One piece of it.
-    Piece {
-        /// The bytes, still encrypted.
-        bytes: Bytes,
-        /// Whether the content is complete now.
-        last: bool,
-    },
-    /// The service wants the piece with this index (see [`piece_range`]).
-    SendPiece(u64),
-    /// The request in flight is answered.
-    Answered(Answer),
-    /// The request in flight failed; the connection goes on.
-    Failed(Error),
-}
-
-/// What a download will be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PullHeader {
-    /// The content hash, encoded.
-    pub hash: EncodedName,
-    /// The encrypted size.
-    pub size: u64,
-    /// How many pieces.
-    pub pieces: u64,
-}
-
-/// The answer to a request other than `init`, `pull` and `ping`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// The service has the change, and its content.
-    Pushed,
-    /// Older records of a path.
-    History(HistoryAnswer),
-    /// Deleted files.
-    Deleted(Vec<RawRecord>),
-    /// The record was restored; a push follows.
-    Restored,
-    /// How much room there is.
-    Size(SizeInfo),
-    /// Who the users are.
-    Usernames(Usernames),
-    /// The history is dropped.
-    Purged,
-}
-
-/// Where a piece lies in content of a size.
-pub fn piece_range(index: u64, size: usize) -> std::ops::Range<usize> {
-    let start = usize::try_from(index)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(PIECE_SIZE)
-        .min(size);
-    start..start.saturating_add(PIECE_SIZE).min(size)
-}
-
-/// How many pieces content of a size takes.
-pub fn piece_count(size: u64) -> u64 {
-    size.div_ceil(PIECE_SIZE as u64)
-}
 
 /// One connection, from `init` to its end.
 #[derive(Debug)]
@@ -346,7 +257,9 @@ impl Session {
     }
 
     fn opened(&mut self, answer: &InitAnswer) -> Result<Event, Error> {
-        self.per_file_max = answer.per_file_max.unwrap_or(DEFAULT_PER_FILE_MAX);
+        // A limit of nothing at all is no limit that anybody meant.
+        let limit = answer.per_file_max.filter(|limit| *limit > 0);
+        self.per_file_max = limit.unwrap_or(DEFAULT_PER_FILE_MAX);
         self.user_id = answer.user_id;
         self.state = State::Idle;
         Ok(Event::Opened(answer.clone()))

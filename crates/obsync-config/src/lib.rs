@@ -4,7 +4,8 @@
 //!   environment, flags. The environment comes in as an [`Environment`]; nothing here reads it, or
 //!   a terminal, by itself. Each value is [`Sourced`]: it remembers its [`Origin`].
 //! - [`Account`] hands out a token with as few sign-ins as possible.
-//! - [`open_vault`] finds the vault that is meant and its password, and makes it ready to connect.
+//! - [`find_vault`] and [`open_vault`] find the vault that is meant and its password, and make it
+//!   ready to connect.
 //!
 //! A [`ConfigError`] says which value is wrong, where it came from and what was expected;
 //! [`AccountError`] says what a person does next. Neither holds a secret.
@@ -47,7 +48,7 @@ pub use credentials::Credentials;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrorKind};
 pub use layers::{Flags, config_file};
-pub use open::{OpenError, OpenRequest, OpenVault, open_vault};
+pub use open::{OpenError, OpenVault, PasswordSources, find_vault, open_vault};
 pub use origin::{Origin, Sourced};
 pub use private_file::FileError;
 pub use settings::Settings;

@@ -12,18 +12,16 @@ use crate::error::ConfigError;
 use crate::vault_password::{PasswordFlag, Prompt, vault_password};
 use crate::vaults::{self, VaultChoiceError};
 
-/// A vault that can be connected to.
+/// What opens a vault.
 #[derive(Debug, Clone)]
 pub struct OpenVault {
-    /// The vault.
-    pub vault: Vault,
     /// Its keys.
     pub cipher: VaultCipher,
     /// How to reach it.
     pub connector: Connector,
 }
 
-/// Why a vault can't be opened.
+/// Why a vault can't be found or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// No vault, or several, go by the name.
@@ -37,44 +35,54 @@ pub enum OpenError {
     Account(#[from] AccountError),
 }
 
-/// What says which vault, and what its password is.
+/// Where the password of a vault may come from.
 #[derive(Clone, Copy)]
-pub struct OpenRequest<'a> {
-    /// The vault's id or name.
-    pub wanted: &'a str,
-    /// The password that the command line gives.
-    pub password: Option<&'a PasswordFlag>,
-    /// The passwords of the settings.
+pub struct PasswordSources<'a> {
+    /// The command line.
+    pub flag: Option<&'a PasswordFlag>,
+    /// The settings.
     pub credentials: &'a Credentials,
-    /// Whom to ask.
+    /// A person.
     pub prompt: &'a dyn Prompt,
 }
 
-/// Opens a vault.
+/// Finds the vault that goes by an id or a name.
 ///
 /// # Errors
-/// Why it can't be.
-pub async fn open_vault(
+/// When none or several do, or the service can't be asked.
+pub async fn find_vault(
     account: &Account,
     rest: &RestClient,
-    request: OpenRequest<'_>,
-) -> Result<OpenVault, OpenError> {
+    wanted: &str,
+) -> Result<Vault, OpenError> {
     let vaults = account
         .with_token(async |token| rest.vaults(&token).await)
         .await?;
-    let vault = vaults::choose(&vaults, request.wanted)?.clone();
+    Ok(vaults::choose(&vaults, wanted)?.clone())
+}
+
+/// Derives a vault's key and has the service confirm it.
+///
+/// # Errors
+/// When the password is missing or wrong, the vault's scheme is unknown, or the service can't be
+/// asked.
+pub async fn open_vault(
+    account: &Account,
+    rest: &RestClient,
+    vault: &Vault,
+    passwords: PasswordSources<'_>,
+) -> Result<OpenVault, OpenError> {
     let version = EncryptionVersion::from_number(vault.encryption_version).ok_or_else(|| {
         let number = vault.encryption_version;
         let message = format!("the vault uses encryption version {number}, which is not known");
         AccountError::from(Error::new(Kind::UnsupportedEncryption, message))
     })?;
-    let password = vault_password(
-        &vault,
-        request.password,
-        request.credentials,
-        request.prompt,
-    )?
-    .value;
+    let PasswordSources {
+        flag,
+        credentials,
+        prompt,
+    } = passwords;
+    let password = vault_password(vault, flag, credentials, prompt)?.value;
     let salt = vault.salt.clone();
     // The derivation takes a tenth of a second of CPU by design.
     let derived = tokio::task::spawn_blocking(move || {
@@ -82,13 +90,9 @@ pub async fn open_vault(
         VaultCipher::new(version, &key, &salt)
     });
     let cipher = derived.await.expect("the key derivation does not panic");
-    let check = async |token| rest.access(&token, &vault, cipher.keyhash()).await;
+    let check = async |token| rest.access(&token, vault, cipher.keyhash()).await;
     account.with_token(check).await?;
     let token = account.token().await?;
-    let connector = Connector::new(&vault, token, &cipher).map_err(AccountError::from)?;
-    Ok(OpenVault {
-        vault,
-        cipher,
-        connector,
-    })
+    let connector = Connector::new(vault, token, &cipher).map_err(AccountError::from)?;
+    Ok(OpenVault { cipher, connector })
 }

@@ -13,7 +13,9 @@ use rustix::io::{Errno, Result};
 
 /// How a folder is opened. Reading rights are needed: a folder that is opened to be searched only
 /// can't be made durable.
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 
 /// A folder whose inside is all that can be reached.
 #[derive(Debug)]
@@ -24,7 +26,9 @@ pub(crate) struct Confined {
 impl Confined {
     /// Opens the folder. Links in its own path are its owner's business and are followed.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        Ok(Self { root: openat(CWD, path, FOLDER, Mode::empty())? })
+        Ok(Self {
+            root: openat(CWD, path, FOLDER, Mode::empty())?,
+        })
     }
 
     /// The folder itself.
@@ -40,9 +44,8 @@ impl Confined {
         #[cfg(target_os = "linux")]
         {
             use rustix::fs::{ResolveFlags, openat2};
-            let resolve = ResolveFlags::BENEATH
-                | ResolveFlags::NO_SYMLINKS
-                | ResolveFlags::NO_MAGICLINKS;
+            let resolve =
+                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
             match openat2(&self.root, path, FOLDER, Mode::empty(), resolve) {
                 // Old kernels, and sandboxes that don't know the call.
                 Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
@@ -156,11 +159,17 @@ mod tests {
         fs::create_dir(dir.path().join("a")).unwrap();
         let confined = Confined::open(dir.path()).unwrap();
         let mut told = Vec::new();
-        confined.create("a/b/c", Mode::RWXU, |folder| told.push(folder.to_owned())).unwrap();
+        confined
+            .create("a/b/c", Mode::RWXU, |folder| told.push(folder.to_owned()))
+            .unwrap();
         assert_eq!(told, ["a", "a/b"]);
-        confined.create("a/b/c", Mode::RWXU, |_| panic!("nothing to create")).unwrap();
+        confined
+            .create("a/b/c", Mode::RWXU, |_| panic!("nothing to create"))
+            .unwrap();
         told.clear();
-        confined.create("x", Mode::RWXU, |folder| told.push(folder.to_owned())).unwrap();
+        confined
+            .create("x", Mode::RWXU, |folder| told.push(folder.to_owned()))
+            .unwrap();
         assert_eq!(told, [""]);
     }
 }

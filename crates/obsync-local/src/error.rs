@@ -17,15 +17,15 @@ pub(crate) trait Context<T> {
 
 impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     fn context(self, deed: impl FnOnce() -> String) -> Result<T, StoreError> {
-        self.map_err(|error| wrap(deed(), error.into(), false))
+        self.map_err(|error| wrap(&deed(), error.into(), false))
     }
 
     fn naming(self, deed: impl FnOnce() -> String) -> Result<T, StoreError> {
-        self.map_err(|error| wrap(deed(), error.into(), true))
+        self.map_err(|error| wrap(&deed(), error.into(), true))
     }
 }
 
-fn wrap(deed: String, error: io::Error, naming: bool) -> StoreError {
+fn wrap(deed: &str, error: io::Error, naming: bool) -> StoreError {
     let (kind, reason) = explain(&error, naming);
     let message = match reason {
         Some(reason) => format!("{deed}: {reason}"),
@@ -45,14 +45,24 @@ fn explain(error: &io::Error, naming: bool) -> (StoreErrorKind, Option<&'static 
         Errno::ACCESS | Errno::PERM => (K::Denied, Some("permission denied")),
         Errno::ROFS => (K::Denied, Some("the file system is read-only")),
         Errno::NAMETOOLONG => (K::Unholdable, Some("the name is too long here")),
-        Errno::ILSEQ => (K::Unholdable, Some("the file system doesn't take this name")),
-        Errno::INVAL if naming => (K::Unholdable, Some("the file system doesn't take this name")),
-        Errno::NOTDIR | Errno::EXIST => {
-            (K::InTheWay, Some("something that is no folder stands in the way"))
-        }
+        Errno::ILSEQ => (
+            K::Unholdable,
+            Some("the file system doesn't take this name"),
+        ),
+        Errno::INVAL if naming => (
+            K::Unholdable,
+            Some("the file system doesn't take this name"),
+        ),
+        Errno::NOTDIR | Errno::EXIST => (
+            K::InTheWay,
+            Some("something that is no folder stands in the way"),
+        ),
         Errno::LOOP => (K::InTheWay, Some("a symbolic link stands in the way")),
         Errno::ISDIR => (K::InTheWay, Some("a folder stands in the way")),
-        Errno::NOTEMPTY => (K::InTheWay, Some("a folder that is not empty stands in the way")),
+        Errno::NOTEMPTY => (
+            K::InTheWay,
+            Some("a folder that is not empty stands in the way"),
+        ),
         _ => (K::Other, None),
     }
 }
@@ -85,10 +95,21 @@ mod tests {
             (Errno::IO, K::Other, K::Other),
         ] {
             let failed = || Err::<(), _>(errno);
-            assert_eq!(failed().context(String::new).unwrap_err().kind, kind, "{errno}");
-            assert_eq!(failed().naming(String::new).unwrap_err().kind, naming_kind, "{errno}");
+            assert_eq!(
+                failed().context(String::new).unwrap_err().kind,
+                kind,
+                "{errno}"
+            );
+            assert_eq!(
+                failed().naming(String::new).unwrap_err().kind,
+                naming_kind,
+                "{errno}"
+            );
         }
         let error = Err::<(), _>(Errno::NOSPC).context(|| "can't write 'a'".to_owned());
-        assert_eq!(error.unwrap_err().message, "can't write 'a': no space is left on the device");
+        assert_eq!(
+            error.unwrap_err().message,
+            "can't write 'a': no space is left on the device"
+        );
     }
 }

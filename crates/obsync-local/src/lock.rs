@@ -116,7 +116,12 @@ mod tests {
         let held = RunLock::take(&path, "x").unwrap();
         std::fs::write(&path, "not a number").unwrap();
         let error = RunLock::take(&path, "x").unwrap_err();
-        assert!(error.message.starts_with("another obsync run is working on x"), "{error}");
+        assert!(
+            error
+                .message
+                .starts_with("another obsync run is working on x"),
+            "{error}"
+        );
         drop(held);
     }
 }

@@ -71,7 +71,10 @@ impl StateDir {
 
     /// The places of a vault's state for a destination.
     pub fn state(&self, about: &About) -> StatePaths {
-        StatePaths::in_folder(&self.vault(&about.vault_id), &short_hash(&about.destination))
+        StatePaths::in_folder(
+            &self.vault(&about.vault_id),
+            &short_hash(&about.destination),
+        )
     }
 
     /// The places of all states, or of one vault's, that are here. In a fixed order.
@@ -89,13 +92,18 @@ impl StateDir {
                 .iter()
                 .filter_map(|path| path.file_name()?.to_str())
                 .filter_map(|name| {
-                    name.strip_suffix(".db").or_else(|| name.strip_suffix(".status.json"))
+                    name.strip_suffix(".db")
+                        .or_else(|| name.strip_suffix(".status.json"))
                 })
                 .map(str::to_owned)
                 .collect();
             stems.sort();
             stems.dedup();
-            known.extend(stems.iter().map(|stem| StatePaths::in_folder(&folder, stem)));
+            known.extend(
+                stems
+                    .iter()
+                    .map(|stem| StatePaths::in_folder(&folder, stem)),
+            );
         }
         Ok(known)
     }
@@ -149,8 +157,12 @@ fn safe_name(id: &str) -> String {
     if !id.is_empty() && id.len() <= 64 && id.chars().all(plain) {
         return id.to_owned();
     }
-    let safe: String =
-        id.to_lowercase().chars().map(|c| if plain(c) { c } else { '_' }).take(40).collect();
+    let safe: String = id
+        .to_lowercase()
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .take(40)
+        .collect();
     format!("{safe}.{}", &short_hash(id)[..8])
 }
 
@@ -186,7 +198,11 @@ pub fn destination(path: &Path) -> String {
     match whole.to_str() {
         Some(text) => text.to_owned(),
         // Two names that differ must not get one text.
-        None => whole.as_os_str().as_encoded_bytes().escape_ascii().to_string(),
+        None => whole
+            .as_os_str()
+            .as_encoded_bytes()
+            .escape_ascii()
+            .to_string(),
     }
 }
 
@@ -209,7 +225,17 @@ mod tests {
 
     #[test]
     fn hostile_ids_stay_inside() {
-        for id in ["..", "../../etc", "", "a/b", "A", "a", "a_b", &"x".repeat(500), "\0"] {
+        for id in [
+            "..",
+            "../../etc",
+            "",
+            "a/b",
+            "A",
+            "a",
+            "a_b",
+            &"x".repeat(500),
+            "\0",
+        ] {
             let name = safe_name(id);
             assert!(!name.contains('/') && !name.starts_with("..") || name.starts_with("__"));
             assert!(name.len() <= 64 && !name.is_empty(), "{name}");
@@ -228,7 +254,10 @@ mod tests {
         for name in ["real", "real/", "link", "./real/../real", "link/."] {
             assert_eq!(destination(&dir.path().join(name)), text, "{name}");
         }
-        assert_eq!(destination(&dir.path().join("link/new/er")), format!("{text}/new/er"));
+        assert_eq!(
+            destination(&dir.path().join("link/new/er")),
+            format!("{text}/new/er")
+        );
     }
 
     #[test]
@@ -244,7 +273,10 @@ mod tests {
         fs::write(&paths[0].db, "").unwrap();
         fs::write(&paths[0].status, "").unwrap();
         fs::write(&paths[2].status, "").unwrap();
-        assert_eq!(state.known(None).unwrap(), [paths[0].clone(), paths[2].clone()]);
+        assert_eq!(
+            state.known(None).unwrap(),
+            [paths[0].clone(), paths[2].clone()]
+        );
         let one = state.known(Some(&VaultId::new("b"))).unwrap();
         assert_eq!(one, [paths[2].clone()]);
     }

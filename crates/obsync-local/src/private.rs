@@ -12,7 +12,13 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 
 /// Opens a file for reading and writing, creating it for its owner only. Content stays.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Replaces a file in one step: readers see the old text or the new one.
@@ -20,8 +26,12 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = Path::new(&name);
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(new)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(new, path)

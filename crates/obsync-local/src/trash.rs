@@ -69,14 +69,22 @@ impl Trash {
         leaf: &str,
         path: &VaultPath,
     ) -> Result<Kept, StoreError> {
-        let deed = || format!("can't keep '{}' in the trash {}", path.display(), self.path.display());
+        let deed = || {
+            format!(
+                "can't keep '{}' in the trash {}",
+                path.display(),
+                self.path.display()
+            )
+        };
         let root = self.folder().context(deed)?;
         let (parent, name) = split(path.as_str());
         for number in 1..NAMES {
             // A file of an earlier removal may stand where a folder is needed: another root then.
             let parent = match number {
                 1 => parent.to_owned(),
-                _ => format!("({number})/{parent}").trim_end_matches('/').to_owned(),
+                _ => format!("({number})/{parent}")
+                    .trim_end_matches('/')
+                    .to_owned(),
             };
             let folder = match root.create(&parent, Mode::RWXU, |made| self.touch(made)) {
                 Err(Errno::NOTDIR) => continue,
@@ -93,12 +101,17 @@ impl Trash {
             }
             break;
         }
-        Err(StoreError::new(StoreErrorKind::Other, format!("{}: no name is free", deed())))
+        Err(StoreError::new(
+            StoreErrorKind::Other,
+            format!("{}: no name is free", deed()),
+        ))
     }
 
     /// Makes what was kept durable.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
-        let Some(root) = self.folder.get() else { return Ok(()) };
+        let Some(root) = self.folder.get() else {
+            return Ok(());
+        };
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(folder) = touched.first() {
             root.folder(folder)
@@ -184,7 +197,9 @@ mod tests {
     fn keep(trash: &Trash, dir: &Path, path: &str, content: &str) -> Kept {
         fs::write(dir.join("file"), content).unwrap();
         let confined = Confined::open(dir).unwrap();
-        let kept = trash.keep(confined.root(), "file", &VaultPath::parse(path).unwrap()).unwrap();
+        let kept = trash
+            .keep(confined.root(), "file", &VaultPath::parse(path).unwrap())
+            .unwrap();
         fs::remove_file(dir.join("file")).unwrap();
         kept
     }
@@ -195,18 +210,28 @@ mod tests {
         // 2026-11-22 10:20:30 UTC
         let trash = Trash::new(&dir.path().join("trash/id"), Millis(1_795_342_830_000));
         assert!(!dir.path().join("trash").exists());
-        for (path, content) in
-            [("d/a.md", "one"), ("d/a.md", "two"), ("d", "three"), ("d/a.md/x/y", "four")]
-        {
+        for (path, content) in [
+            ("d/a.md", "one"),
+            ("d/a.md", "two"),
+            ("d", "three"),
+            ("d/a.md/x/y", "four"),
+        ] {
             keep(&trash, dir.path(), path, content);
         }
         trash.flush().unwrap();
         let run = dir.path().join("trash/id/20261122-102030");
         assert_eq!(trash.path(), run);
-        for (path, content) in
-            [("d/a.md", "one"), ("d/a (2).md", "two"), ("d (2)", "three"), ("(2)/d/a.md/x/y", "four")]
-        {
-            assert_eq!(fs::read_to_string(run.join(path)).unwrap(), content, "{path}");
+        for (path, content) in [
+            ("d/a.md", "one"),
+            ("d/a (2).md", "two"),
+            ("d (2)", "three"),
+            ("(2)/d/a.md/x/y", "four"),
+        ] {
+            assert_eq!(
+                fs::read_to_string(run.join(path)).unwrap(),
+                content,
+                "{path}"
+            );
         }
         let mode = run.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o700);
@@ -225,7 +250,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a"), "text").unwrap();
         let past = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
-        File::options().write(true).open(dir.path().join("a")).unwrap().set_modified(past).unwrap();
+        File::options()
+            .write(true)
+            .open(dir.path().join("a"))
+            .unwrap()
+            .set_modified(past)
+            .unwrap();
         let confined = Confined::open(dir.path()).unwrap();
         copy(confined.root(), "a", confined.root(), "b").unwrap();
         let b = dir.path().join("b");

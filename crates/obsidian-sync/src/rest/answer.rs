@@ -42,7 +42,7 @@ impl Answer {
             return Err(self.error(Kind::Overloaded, "takes no more calls for now (HTTP 429)"));
         }
         if !self.may_be_json() {
-            return Err(self.from_the_edge());
+            return Err(self.edge_error());
         }
         if let Some(words) = self.words() {
             return Err(self.refused(call, &words, secrets));
@@ -52,7 +52,7 @@ impl Answer {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(self.refused(call, &format!("HTTP {}", self.status), secrets));
             }
-            _ => return Err(self.from_the_edge()),
+            _ => return Err(self.edge_error()),
         }
         let other_shape = || self.error(Kind::Protocol, "sent an answer of another shape");
         // A list would pass for an object whose fields are all left out.
@@ -63,7 +63,7 @@ impl Answer {
             if error.is_data() {
                 other_shape().with_source(error)
             } else {
-                self.from_the_edge()
+                self.edge_error()
             }
         })
     }
@@ -75,9 +75,7 @@ impl Answer {
                 Kind::Overloaded,
                 "takes no more sign-ins for now (HTTP 429)",
             )),
-            status if status.is_server_error() || status.is_redirection() => {
-                Err(self.from_the_edge())
-            }
+            status if status.is_server_error() || status.is_redirection() => Err(self.edge_error()),
             _ => Ok(()),
         }
     }
@@ -122,7 +120,7 @@ impl Answer {
     }
 
     /// Not the service's own answer.
-    fn from_the_edge(&self) -> Error {
+    fn edge_error(&self) -> Error {
         let what = if self.status.is_redirection() {
             "a redirect, which is not followed"
         } else if self

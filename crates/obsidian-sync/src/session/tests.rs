@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::types::VaultId;
-use crate::wire::{InitRequest, PushRequest};
+use crate::types::{EncodedName, VaultId};
+use crate::wire::{HistoryAnswer, InitRequest, PushRequest, RawRecord, SizeInfo, Usernames};
 
 fn init() -> Request {
     Request::Init(InitRequest {
@@ -84,6 +84,16 @@ fn init_tells_limits() {
         r#"{"res":"ok","perFileMax":1000,"userId":3,"new":[]}"#,
     );
     assert_eq!((session.per_file_max(), session.user_id()), (1000, Some(3)));
+
+    for odd in ["0", "null", "-5", "\"big\""] {
+        let mut session = Session::new();
+        session.send(&init()).unwrap();
+        said(
+            &mut session,
+            &format!(r#"{{"res":"ok","perFileMax":{odd}}}"#),
+        );
+        assert_eq!(session.per_file_max(), DEFAULT_PER_FILE_MAX, "{odd}");
+    }
 }
 
 #[test]

@@ -33,11 +33,11 @@ enum Reply {
     Endless,
 }
 
-fn ok(body: Value) -> Reply {
+fn ok(body: impl Into<Value>) -> Reply {
     Reply::Raw(
         "200 OK",
         "content-type: application/json\r\n",
-        body.to_string(),
+        body.into().to_string(),
     )
 }
 

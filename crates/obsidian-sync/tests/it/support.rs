@@ -1,5 +1,6 @@
 //! A vault, a connector, and the other end of the line.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,9 +36,12 @@ pub(crate) fn vault(host: &str) -> Vault {
 }
 
 pub(crate) fn cipher() -> VaultCipher {
-    let salt = vault("").salt;
-    let key = VaultKey::derive(&Password::new(PASSWORD), &salt);
-    VaultCipher::new(EncryptionVersion::V3, &key, &salt)
+    static CIPHER: LazyLock<VaultCipher> = LazyLock::new(|| {
+        let salt = vault("").salt;
+        let key = VaultKey::derive(&Password::new(PASSWORD), &salt);
+        VaultCipher::new(EncryptionVersion::V3, &key, &salt)
+    });
+    CIPHER.clone()
 }
 
 pub(crate) fn connector(host: &str) -> Connector {

@@ -5,12 +5,12 @@
 //! "overloaded" nobody tries until a stored pause has passed.
 
 mod error;
+mod lock;
+mod login;
 mod sign_in;
 
-use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use obsidian_sync::rest::{RestClient, SignedIn, UserInfo};
@@ -19,21 +19,17 @@ use tokio::sync::Mutex;
 use url::Url;
 
 pub use self::error::{AccountError, SignedOut};
+pub use self::login::{Login, Logout};
 use self::sign_in::{Codes, SignIn};
 use crate::cooldown::Cooldown;
 use crate::credentials::Credentials;
-use crate::error::{ConfigError, ConfigErrorKind};
-use crate::origin::{Origin, Sourced};
-use crate::private_file::{self, FileError};
+use crate::origin::Origin;
+use crate::private_file::FileError;
 use crate::settings::Settings;
 use crate::timing::Timing;
 use crate::token_store::{StoredToken, TokenStore};
 use crate::totp::TotpSecret;
-use crate::vault_password::{NoPrompt, PasswordFlag, Prompt, unanswered};
-
-/// How long to wait for another process that signs in.
-const LOCK_DEADLINE: Duration = Duration::from_secs(120);
-const LOCK_POLL: Duration = Duration::from_millis(200);
+use crate::vault_password::{NoPrompt, Prompt};
 
 /// The calls of the service that this module makes.
 #[async_trait]
@@ -101,26 +97,6 @@ struct Session {
     signed_in: bool,
 }
 
-/// How a login went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The account's e-mail address.
-    pub email: String,
-    /// Whether the stored token was still good, so that no sign-in was needed.
-    pub already: bool,
-    /// Where a token comes from that is used before the stored one.
-    pub overridden_by: Option<Origin>,
-}
-
-/// How a logout went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Logout {
-    /// Whether a token was revoked at the service.
-    pub revoked: bool,
-    /// Whether a stored token was deleted.
-    pub forgotten: bool,
-}
-
 impl Account {
     /// The account that the settings name.
     pub fn new(
@@ -179,113 +155,6 @@ impl Account {
         };
         session.token = Some(token.clone());
         Ok(token)
-    }
-
-    /// Signs in for good, unless the stored token is still accepted. What the settings and
-    /// `password` leave open is asked for.
-    ///
-    /// # Errors
-    /// Why it did not work.
-    pub async fn login(
-        &self,
-        password: Option<&PasswordFlag>,
-        prompt: &dyn Prompt,
-    ) -> Result<Login, AccountError> {
-        let mut session = self.session.lock().await;
-        let overridden_by = self
-            .credentials
-            .auth_token
-            .as_ref()
-            .map(|given| given.origin.clone());
-        if let Ok(stored) = self.usable_token()? {
-            match self.service.user_info(&stored.token).await {
-                Ok(_) => {
-                    let email = stored.email;
-                    return Ok(Login {
-                        email,
-                        already: true,
-                        overridden_by,
-                    });
-                }
-                Err(error) if error.kind() == Kind::Unauthorized => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.check_cooldown()?;
-        let email = match &self.credentials.email {
-            Some(email) => email.value.clone(),
-            None => match prompt.line("E-mail address: ").map_err(unanswered)? {
-                Some(email) if !email.trim().is_empty() => email.trim().to_owned(),
-                _ => return Err(missing("e-mail address", "--email or OBSIDIAN_EMAIL").into()),
-            },
-        };
-        let password = match (password, &self.credentials.password) {
-            (Some(flag), _) => flag.read()?,
-            (None, Some(given)) => given.clone(),
-            (None, None) => match prompt.secret("Password: ").map_err(unanswered)? {
-                Some(typed) if !typed.is_empty() => Sourced::new(typed, Origin::Prompt),
-                _ => return Err(missing("password", "--password-file or OBSIDIAN_PASSWORD").into()),
-            },
-        };
-        let _lock = self.lock().await?;
-        let signed_in = self
-            .sign_in(&mut session, &email, &password.value, prompt)
-            .await?;
-        Ok(Login {
-            email: signed_in.email,
-            already: false,
-            overridden_by,
-        })
-    }
-
-    /// Revokes the token at the service, for everybody who uses it, and deletes the stored one.
-    ///
-    /// # Errors
-    /// When the service can't be told; the stored token is then kept.
-    pub async fn sign_out(&self) -> Result<Logout, AccountError> {
-        let mut session = self.session.lock().await;
-        let stored = self.tokens.load()?;
-        if let Some(other) = stored.as_ref().filter(|stored| !self.belongs_here(stored)) {
-            let why = SignedOut::OtherApi(other.api_url.clone());
-            return Err(AccountError::NotSignedIn { why });
-        }
-        let mut tokens: Vec<Token> = Vec::new();
-        tokens.extend(
-            self.credentials
-                .auth_token
-                .as_ref()
-                .map(|given| given.value.clone()),
-        );
-        tokens.extend(stored.as_ref().map(|stored| stored.token.clone()));
-        tokens.dedup_by(|a, b| a.expose() == b.expose());
-        let mut revoked = false;
-        for token in &tokens {
-            match self.service.sign_out(token).await {
-                Ok(()) => revoked = true,
-                // It was revoked before: that is what was wanted.
-                Err(error) if error.kind() == Kind::Unauthorized => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.tokens.forget()?;
-        *session = Session::default();
-        Ok(Logout {
-            revoked,
-            forgotten: stored.is_some(),
-        })
-    }
-
-    /// Deletes the stored token and leaves it valid.
-    ///
-    /// # Errors
-    /// When the file can't be deleted.
-    pub fn forget_local(&self) -> Result<Logout, AccountError> {
-        let forgotten = self.tokens.load().map_or(true, |stored| stored.is_some());
-        self.tokens.forget()?;
-        Ok(Logout {
-            revoked: false,
-            forgotten,
-        })
     }
 
     /// The stored token, if it is of this account and this API.
@@ -355,7 +224,7 @@ impl Account {
         else {
             return Err(AccountError::NotSignedIn { why });
         };
-        let _lock = self.lock().await?;
+        let _lock = lock::lock(&self.lock, &*self.timing).await?;
         if let Ok(StoredToken { token, .. }) = self.usable_token()?
             && refused.is_none_or(|refused| refused.expose() != token.expose())
         {
@@ -424,47 +293,6 @@ impl Account {
             None => Ok(()),
         }
     }
-
-    /// Keeps other processes from signing in until the file is dropped.
-    async fn lock(&self) -> Result<File, AccountError> {
-        let fault = |error| FileError::new("lock", &self.lock, error);
-        if let Some(folder) = self.lock.parent() {
-            private_file::create_private_folder(folder).map_err(fault)?;
-        }
-        let mut options = File::options();
-        let file = options
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&self.lock)
-            .map_err(fault)?;
-        let mut waited = Duration::ZERO;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if waited < LOCK_DEADLINE => {
-                    self.timing.sleep(LOCK_POLL).await;
-                    waited += LOCK_POLL;
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let seconds = waited.as_secs();
-                    return Err(AccountError::Busy {
-                        path: self.lock.clone(),
-                        seconds,
-                    });
-                }
-                Err(TryLockError::Error(error)) => return Err(fault(error).into()),
-            }
-        }
-    }
-}
-
-fn missing(what: &str, how: &str) -> ConfigError {
-    ConfigError::new(
-        ConfigErrorKind::Missing,
-        format!("the account's {what} was not given"),
-    )
-    .hint(format!("give it with {how}, or run this on a terminal"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex as StdMutex;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::environment::Environment;
@@ -514,7 +514,8 @@ async fn logout_revokes_and_forgets() {
 #[tokio::test]
 async fn two_processes_do_not_sign_in_at_the_same_time() {
     let (machine, service) = (Machine::new(), Service::new([Ok("t1")]));
-    let other = machine.run(&service, &[]).lock().await.unwrap();
+    let path = machine.state.path().join("sign-in.lock");
+    let other = lock::lock(&path, &*machine.clock).await.unwrap();
     let error = token(&machine.run(&service, &CREDENTIALS))
         .await
         .unwrap_err();

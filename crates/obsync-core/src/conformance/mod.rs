@@ -9,6 +9,9 @@
 //! obsync_core::vault_store_tests!(home);
 //! ```
 
+// The suites are tests; they are compiled as a library only to be shared.
+#![allow(clippy::unwrap_used)]
+
 pub mod state;
 pub mod vault;
 

@@ -2,7 +2,10 @@
 //! these refuse, so that a careless caller is found early.
 
 mod faulty;
+mod hooks;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod vault;
 

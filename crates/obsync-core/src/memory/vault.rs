@@ -1,11 +1,10 @@
 //! [`MemoryVaultStore`].
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use obsidian_sync::{ContentHash, Millis};
+use obsidian_sync::ContentHash;
 
 use super::lock;
 use super::tree::{Node, Tree, error};
@@ -22,7 +21,7 @@ use crate::store::{
 /// [`MemoryVaultStore::lose_unflushed`] takes back what nobody flushed.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryVaultStore {
-    tree: Arc<Mutex<Tree>>,
+    pub(super) tree: Arc<Mutex<Tree>>,
 }
 
 /// Content in waiting. Counted, so that tests see what is left over.
@@ -60,105 +59,6 @@ impl MemoryVaultStore {
         store
     }
 
-    /// Writes a file behind the store's back, with the folders above it.
-    pub fn write(&self, path: &str, content: impl Into<Bytes>) {
-        if path == ".obsyncignore" {
-            let text = String::from_utf8_lossy(&content.into()).into_owned();
-            lock(&self.tree).ignore = Some(text);
-            return;
-        }
-        lock(&self.tree).put(&valid(path), content.into(), Millis(0));
-    }
-
-    /// Creates a folder behind the store's back.
-    pub fn make_folder(&self, path: &str) {
-        let (mut tree, path) = (lock(&self.tree), valid(path));
-        tree.make_parents(&path);
-        let key = tree.key(&path);
-        tree.nodes.insert(key, (path, Node::Folder));
-    }
-
-    /// Plants a symbolic link behind the store's back.
-    pub fn plant_link(&self, path: &str) {
-        let (mut tree, path) = (lock(&self.tree), valid(path));
-        tree.make_parents(&path);
-        let key = tree.key(&path);
-        tree.nodes.insert(key, (path, Node::Foreign));
-    }
-
-    /// Removes whatever is at a path behind the store's back, with all below it.
-    pub fn remove(&self, path: &str) {
-        let (mut tree, path) = (lock(&self.tree), valid(path));
-        for below in tree.below(&path) {
-            tree.take(&below);
-        }
-        tree.take(&path);
-    }
-
-    /// Removes everything, the mark too: an unmounted or swapped destination.
-    pub fn clear(&self) {
-        let mut tree = lock(&self.tree);
-        tree.nodes.clear();
-        tree.identity = None;
-        tree.ignore = None;
-    }
-
-    /// A file's bytes.
-    pub fn read(&self, path: &str) -> Option<Bytes> {
-        match lock(&self.tree).get(&valid(path)) {
-            Some(Node::File { content, .. }) => Some(content.clone()),
-            _ => None,
-        }
-    }
-
-    /// A file's modification time.
-    pub fn mtime(&self, path: &str) -> Option<Millis> {
-        match lock(&self.tree).get(&valid(path)) {
-            Some(Node::File { mtime, .. }) => Some(*mtime),
-            _ => None,
-        }
-    }
-
-    /// All files by path.
-    pub fn files(&self) -> BTreeMap<String, Bytes> {
-        let tree = lock(&self.tree);
-        let files = tree.nodes.values().filter_map(|(path, node)| match node {
-            Node::File { content, .. } => Some((path.as_str().to_owned(), content.clone())),
-            _ => None,
-        });
-        files.collect()
-    }
-
-    /// All folders.
-    pub fn folders(&self) -> Vec<String> {
-        let tree = lock(&self.tree);
-        let folders = tree
-            .nodes
-            .values()
-            .filter(|(_, node)| matches!(node, Node::Folder));
-        folders.map(|(path, _)| path.as_str().to_owned()).collect()
-    }
-
-    /// What went to the trash, in order.
-    pub fn trashed(&self) -> Vec<(String, Bytes)> {
-        let tree = lock(&self.tree);
-        tree.trash
-            .iter()
-            .map(|(path, content)| (path.as_str().to_owned(), content.clone()))
-            .collect()
-    }
-
-    /// How many staged contents are alive. 0 after a run, or something leaks.
-    pub fn staged(&self) -> usize {
-        lock(&self.tree).staged
-    }
-
-    /// A loss of power: what was not flushed is gone.
-    pub fn lose_unflushed(&self) {
-        let mut tree = lock(&self.tree);
-        tree.nodes = tree.durable.clone();
-    }
-
     fn checked(&self, path: &VaultPath) -> Result<(), StoreError> {
         self.check_path(path)
             .map_err(|problem| error(StoreErrorKind::Unholdable, &problem.to_string(), path))
@@ -186,7 +86,7 @@ impl MemoryVaultStore {
     }
 }
 
-fn valid(path: &str) -> VaultPath {
+pub(super) fn valid(path: &str) -> VaultPath {
     VaultPath::parse(path).expect("a test names a valid path")
 }
 
@@ -494,92 +394,5 @@ impl VaultStore for MemoryVaultStore {
 
     async fn sweep(&self) -> Result<(), StoreError> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::conformance::VaultHome;
-
-    struct Home(MemoryVaultStore);
-
-    #[async_trait]
-    impl VaultHome for Home {
-        async fn open(&self) -> Box<dyn VaultStore> {
-            Box::new(self.0.clone())
-        }
-
-        async fn write(&self, path: &str, content: &[u8]) {
-            self.0.write(path, content.to_vec());
-        }
-
-        async fn remove(&self, path: &str) {
-            self.0.remove(path);
-        }
-
-        async fn read(&self, path: &str) -> Option<Vec<u8>> {
-            self.0.read(path).map(Into::into)
-        }
-
-        async fn mtime(&self, path: &str) -> Option<Millis> {
-            self.0.mtime(path)
-        }
-
-        async fn trashed(&self) -> Option<Vec<Vec<u8>>> {
-            Some(
-                self.0
-                    .trashed()
-                    .into_iter()
-                    .map(|(_, content)| content.into())
-                    .collect(),
-            )
-        }
-    }
-
-    mod plain {
-        async fn home() -> super::Home {
-            super::Home(super::MemoryVaultStore::new())
-        }
-        crate::vault_store_tests!(home);
-    }
-
-    mod folding {
-        async fn home() -> super::Home {
-            let folding = super::Folding {
-                case: true,
-                unicode: true,
-            };
-            super::Home(super::MemoryVaultStore::with_folding(folding))
-        }
-        crate::vault_store_tests!(home);
-    }
-
-    fn path(text: &str) -> VaultPath {
-        VaultPath::parse(text).unwrap()
-    }
-
-    #[tokio::test]
-    async fn links_are_never_followed() {
-        let store = MemoryVaultStore::new();
-        store.plant_link("link");
-        for name in ["link", "link/a.md"] {
-            let found = store.inspect(&path(name), None).await.unwrap();
-            assert!(matches!(found, Found::Foreign(_)), "{name}");
-        }
-        assert_eq!(
-            store.create_folder(&path("link/d")).await.unwrap_err().kind,
-            StoreErrorKind::InTheWay
-        );
-    }
-
-    #[tokio::test]
-    async fn power_loss_takes_what_was_not_flushed() {
-        let store = MemoryVaultStore::new();
-        store.create_folder(&path("kept")).await.unwrap();
-        store.flush().await.unwrap();
-        store.create_folder(&path("lost")).await.unwrap();
-        store.lose_unflushed();
-        assert_eq!(store.folders(), ["kept"]);
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use obsync_core::StateStore as _;
 use obsync_core::StoreErrorKind;
 use obsync_core::memory::{
     FailingStateStore, FailingVaultStore, Faults, MemoryStateStore, MemoryVaultStore, Op, When,
 };
 use obsync_core::plan::Mode;
 use obsync_core::report::Status;
+use obsync_core::{StateStore as _, VaultStore as _};
 
 use crate::bench::Bench;
 
@@ -37,6 +37,8 @@ async fn eventful(bench: &mut Bench) {
     bench.sync().await;
     bench.store.write("mine.md", "edited here");
     bench.store.write("extra.md", "extra");
+    // What a person wrote is on disk long before the power fails.
+    bench.store.flush().await.unwrap();
     bench.put("edit.md", "edited there");
     bench.put("mine.md", "edited there, too");
     bench.rename("rename.md", "renamed.md");
@@ -72,11 +74,19 @@ async fn crash_everywhere(mode: Mode) {
     assert!(effects > 20, "{:?}", counting.trace());
 
     for n in 1..=effects {
-        for when in [When::Before, When::After] {
+        // A process that is killed, and a machine that loses power.
+        for (when, power_cut) in [
+            (When::Before, false),
+            (When::After, false),
+            (When::After, true),
+        ] {
             eventful(&mut bench).await;
             let faults = Faults::crash(n, when);
             run_under(&bench, &faults).await;
             assert!(faults.crashed(), "effect {n} {when:?} never came");
+            if power_cut {
+                bench.store.lose_unflushed();
+            }
             let trace = faults.trace();
             let report = bench.try_sync().await;
             let report = report.unwrap_or_else(|e| panic!("after {n} {when:?}: {e}\n{trace:#?}"));

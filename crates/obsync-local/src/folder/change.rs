@@ -1,8 +1,6 @@
 //! Moving and removing what is here.
 
-use obsync_core::{
-    Expect, FileMeta, Retire, Stamp, StoreError, StoreErrorKind, VaultPath,
-};
+use obsync_core::{Expect, FileMeta, Retire, Stamp, StoreError, StoreErrorKind, VaultPath};
 use rustix::fd::AsFd as _;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -12,7 +10,7 @@ use std::sync::Arc;
 use super::Inner;
 use super::inspect::{FileId, Parent, Seen, look};
 use super::moves::{Place, rename_new};
-use super::stage::set_times;
+use super::times;
 use crate::error::{Context as _, changed, in_the_way};
 
 impl Inner {
@@ -49,8 +47,14 @@ impl Inner {
             return Err(changed(format!("'{}' is gone", from.display())));
         };
         let (to_folder, to_leaf) = self.create_parent(to)?;
-        let source = Place { folder: from_folder.as_fd(), name: from_leaf };
-        let target = Place { folder: to_folder.as_fd(), name: to_leaf };
+        let source = Place {
+            folder: from_folder.as_fd(),
+            name: from_leaf,
+        };
+        let target = Place {
+            folder: to_folder.as_fd(),
+            name: to_leaf,
+        };
         match rename_new(source, target) {
             Ok(()) => {}
             Err(Errno::XDEV) => return self.move_elsewhere(from, stamp, to, meta),
@@ -58,7 +62,10 @@ impl Inner {
                 renameat(source.folder, source.name, target.folder, target.name).naming(deed)?;
             }
             Err(Errno::EXIST) => {
-                return Err(changed(format!("something is at '{}' already", to.display())));
+                return Err(changed(format!(
+                    "something is at '{}' already",
+                    to.display()
+                )));
             }
             Err(Errno::NOENT) => return Err(changed(format!("'{}' is gone", from.display()))),
             Err(error) => return Err(error).naming(deed),
@@ -70,7 +77,7 @@ impl Inner {
         let moved = moved.and_then(|file| Ok((FileId::of(&fstat(&file)?), file)));
         match moved {
             Ok((id, file)) if id.content() == before.content() => {
-                set_times(&file, meta).context(deed)?;
+                times::set(&file, meta).context(deed)?;
                 Ok(FileId::of(&fstat(&file).context(deed)?).stamp())
             }
             // Another file came under that name between the look and the move.
@@ -98,14 +105,21 @@ impl Inner {
         meta: &FileMeta,
     ) -> Result<Stamp, StoreError> {
         let staged = self.stage_copy(from, stamp, to.clone(), meta.clone())?;
-        let there =
-            self.publish(staged, &Expect::Absent, Retire::Discard).map_err(|refused| refused.error)?;
+        let there = self
+            .publish(staged, &Expect::Absent, Retire::Discard)
+            .map_err(|refused| refused.error)?;
         self.remove_file(from, stamp, Retire::Discard)?;
         Ok(there)
     }
 
     pub(super) fn set_aside(&self, from: &VaultPath, to: &VaultPath) -> Result<(), StoreError> {
-        let deed = || format!("can't move '{}' aside to '{}'", from.display(), to.display());
+        let deed = || {
+            format!(
+                "can't move '{}' aside to '{}'",
+                from.display(),
+                to.display()
+            )
+        };
         let nothing = || changed(format!("nothing is at '{}'", from.display()));
         let (from_folder, from_leaf) = match self.parent(from)? {
             Parent::Open(folder, leaf) => (folder, leaf),
@@ -121,11 +135,23 @@ impl Inner {
             return Err(in_the_way(format!("{}: it lies inside", deed())));
         }
         let (to_folder, to_leaf) = self.create_parent(to)?;
-        let source = Place { folder: from_folder.as_fd(), name: from_leaf };
-        match rename_new(source, Place { folder: to_folder.as_fd(), name: to_leaf }) {
+        let source = Place {
+            folder: from_folder.as_fd(),
+            name: from_leaf,
+        };
+        match rename_new(
+            source,
+            Place {
+                folder: to_folder.as_fd(),
+                name: to_leaf,
+            },
+        ) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
-                return Err(changed(format!("something is at '{}' already", to.display())));
+                return Err(changed(format!(
+                    "something is at '{}' already",
+                    to.display()
+                )));
             }
             Err(Errno::NOENT) => return Err(nothing()),
             Err(error) => return Err(error).naming(deed),
@@ -153,8 +179,13 @@ impl Inner {
             _ => {}
         }
         let before = self.expected(&parent, stamp, path)?;
-        let Parent::Open(folder, leaf) = parent else { return Ok(()) };
-        let place = Place { folder: folder.as_fd(), name: leaf };
+        let Parent::Open(folder, leaf) = parent else {
+            return Ok(());
+        };
+        let place = Place {
+            folder: folder.as_fd(),
+            name: leaf,
+        };
         let kept = match (&self.options.trash, retire) {
             (Some(trash), Retire::Trash) => Some(trash.keep(place.folder, leaf, path)?),
             _ => None,
@@ -179,7 +210,10 @@ impl Inner {
         let deed = || format!("can't remove '{}'", path.display());
         let tmp = self.tmp()?;
         let name = self.temp_name();
-        let out = Place { folder: tmp.as_fd(), name: &name };
+        let out = Place {
+            folder: tmp.as_fd(),
+            name: &name,
+        };
         match rename_new(place, out) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(()),

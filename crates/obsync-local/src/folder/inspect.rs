@@ -41,8 +41,16 @@ impl FileId {
     }
 
     pub(super) fn stamp(&self) -> Stamp {
-        let Self { size, mtime, ctime, number } = self;
-        Stamp(format!("{size} {}.{:09} {}.{:09} {number}", mtime.0, mtime.1, ctime.0, ctime.1))
+        let Self {
+            size,
+            mtime,
+            ctime,
+            number,
+        } = self;
+        Stamp(format!(
+            "{size} {}.{:09} {}.{:09} {number}",
+            mtime.0, mtime.1, ctime.0, ctime.1
+        ))
     }
 
     /// The part that a rename leaves as it is.
@@ -72,7 +80,10 @@ impl From<Seen> for Found {
     fn from(seen: Seen) -> Self {
         match seen {
             Seen::Absent => Self::Absent,
-            Seen::File { id, .. } => Self::File { stamp: id.stamp(), size: id.size },
+            Seen::File { id, .. } => Self::File {
+                stamp: id.stamp(),
+                size: id.size,
+            },
             Seen::Folder => Self::Folder,
             Seen::Foreign(what) => Self::Foreign(what.to_owned()),
         }
@@ -82,9 +93,10 @@ impl From<Seen> for Found {
 impl From<&Stat> for Seen {
     fn from(stat: &Stat) -> Self {
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {
-                Self::File { id: FileId::of(stat), mode: Mode::from_raw_mode(stat.st_mode) }
-            }
+            FileType::RegularFile => Self::File {
+                id: FileId::of(stat),
+                mode: Mode::from_raw_mode(stat.st_mode),
+            },
             FileType::Directory => Self::Folder,
             FileType::Symlink => Self::Foreign("a symbolic link"),
             FileType::Fifo => Self::Foreign("a named pipe"),
@@ -114,7 +126,9 @@ pub(super) enum Parent<'a> {
 
 impl Inner {
     pub(super) fn parent<'a>(&self, path: &'a VaultPath) -> Result<Parent<'a>, StoreError> {
-        let Some(root) = self.root()? else { return Ok(Parent::Missing) };
+        let Some(root) = self.root()? else {
+            return Ok(Parent::Missing);
+        };
         match root.parent(path.as_str()) {
             Ok((folder, leaf)) => Ok(Parent::Open(folder, leaf)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(Parent::Missing),
@@ -128,9 +142,9 @@ impl Inner {
     pub(super) fn inspect(&self, path: &VaultPath) -> Result<Found, StoreError> {
         match self.parent(path)? {
             Parent::Missing => Ok(Found::Absent),
-            Parent::Linked => {
-                Ok(Found::Foreign("a symbolic link is among the folders above it".to_owned()))
-            }
+            Parent::Linked => Ok(Found::Foreign(
+                "a symbolic link is among the folders above it".to_owned(),
+            )),
             Parent::Open(folder, leaf) => look(folder.as_fd(), leaf)
                 .map(Found::from)
                 .context(|| format!("can't look at '{}'", path.display())),
@@ -138,12 +152,11 @@ impl Inner {
     }
 
     /// Opens a regular file for reading, with its identity; `None` if none is there.
-    pub(super) fn open_file(
-        &self,
-        path: &VaultPath,
-    ) -> Result<Option<(File, FileId)>, StoreError> {
+    pub(super) fn open_file(&self, path: &VaultPath) -> Result<Option<(File, FileId)>, StoreError> {
         let deed = || format!("can't open '{}'", path.display());
-        let Parent::Open(folder, leaf) = self.parent(path)? else { return Ok(None) };
+        let Parent::Open(folder, leaf) = self.parent(path)? else {
+            return Ok(None);
+        };
         // Without NONBLOCK, a named pipe would make us wait for its other end.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(&folder, leaf, flags, Mode::empty()) {
@@ -161,7 +174,9 @@ impl Inner {
         &self,
         path: &VaultPath,
     ) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
-        let Some((mut file, id)) = self.open_file(path)? else { return Ok(None) };
+        let Some((mut file, id)) = self.open_file(path)? else {
+            return Ok(None);
+        };
         let hash = read_through(&mut file, path, |_| Ok(()))?;
         unchanged(&file, id, path)?;
         Ok(Some((hash, id.stamp())))
@@ -177,8 +192,9 @@ pub(super) fn read_through(
     let mut buffer = vec![0; 128 * 1024];
     let mut hasher = Sha256::new();
     loop {
-        let length =
-            file.read(&mut buffer).context(|| format!("can't read '{}'", path.display()))?;
+        let length = file
+            .read(&mut buffer)
+            .context(|| format!("can't read '{}'", path.display()))?;
         if length == 0 {
             return Ok(ContentHash(hasher.finalize().into()));
         }
@@ -193,5 +209,8 @@ pub(super) fn unchanged(file: &File, id: FileId, path: &VaultPath) -> Result<(),
     if FileId::of(&stat) == id {
         return Ok(());
     }
-    Err(changed(format!("'{}' changed while it was read", path.display())))
+    Err(changed(format!(
+        "'{}' changed while it was read",
+        path.display()
+    )))
 }

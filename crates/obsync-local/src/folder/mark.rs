@@ -36,7 +36,9 @@ impl Inner {
     /// Reads a small text file of ours or of the user's, never through a link.
     fn read_text(&self, name: &str) -> Result<Option<String>, StoreError> {
         let deed = || format!("can't read {}", self.path.join(name).display());
-        let Some(root) = self.root()? else { return Ok(None) };
+        let Some(root) = self.root()? else {
+            return Ok(None);
+        };
         let (folder, leaf) = match root.parent(name) {
             Ok(found) => found,
             Err(Errno::NOENT) => return Ok(None),
@@ -52,7 +54,9 @@ impl Inner {
             return Err(in_the_way(format!("{}: it is no file", deed())));
         }
         let mut bytes = Vec::new();
-        file.take(TEXT_MAX + 1).read_to_end(&mut bytes).context(deed)?;
+        file.take(TEXT_MAX + 1)
+            .read_to_end(&mut bytes)
+            .context(deed)?;
         if bytes.len() as u64 > TEXT_MAX {
             let reason = format!("{}: it is larger than {TEXT_MAX} bytes", deed());
             return Err(StoreError::new(StoreErrorKind::Other, reason));
@@ -71,7 +75,9 @@ impl Inner {
     }
 
     pub(super) fn identity(&self) -> Result<Option<String>, StoreError> {
-        let Some(text) = self.read_text(&format!("{OWN}/{MARK}"))? else { return Ok(None) };
+        let Some(text) = self.read_text(&format!("{OWN}/{MARK}"))? else {
+            return Ok(None);
+        };
         let refuse = |why: &str| {
             let name = self.path.join(OWN).join(MARK);
             let reason = format!("the destination's mark {} {why}", name.display());
@@ -92,12 +98,22 @@ impl Inner {
     pub(super) fn set_identity(&self, id: &str) -> Result<(), StoreError> {
         let deed = || format!("can't mark the destination {}", self.path.display());
         let root = self.create_root()?;
-        let own = root.create(OWN, super::folder_mode(), |_| {}).context(deed)?;
+        let own = root
+            .create(OWN, super::folder_mode(), |_| {})
+            .context(deed)?;
         self.lock()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         openat(&own, PROBE, flags, super::file_mode()).context(deed)?;
-        let vault_id = self.options.vault_id.as_ref().map(|id| id.as_str().to_owned());
-        let mark = Mark { schema: SCHEMA, id: id.to_owned(), vault_id };
+        let vault_id = self
+            .options
+            .vault_id
+            .as_ref()
+            .map(|id| id.as_str().to_owned());
+        let mark = Mark {
+            schema: SCHEMA,
+            id: id.to_owned(),
+            vault_id,
+        };
         let mut text = serde_json::to_string_pretty(&mark).expect("a mark is plain text");
         text.push('\n');
         let new = format!("{MARK}.new");
@@ -111,8 +127,13 @@ impl Inner {
 
     /// Locks the destination against runs with another state folder, once it has our folder.
     pub(super) fn lock(&self) -> Result<(), StoreError> {
-        let mut held = self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Some(root) = self.root()? else { return Ok(()) };
+        let mut held = self
+            .lock
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(root) = self.root()? else {
+            return Ok(());
+        };
         if held.is_some() {
             return Ok(());
         }

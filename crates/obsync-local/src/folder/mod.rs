@@ -22,24 +22,21 @@ pub(crate) mod names;
 mod probe;
 mod publish;
 mod stage;
+mod store;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod times;
 mod walk;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use obsidian_sync::{ContentHash, VaultId};
-use obsync_core::{
-    Expect, FileMeta, Folding, Found, Listed, PathProblem, PublishError, Retire, Staged,
-    StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath, VaultStore,
-};
+use obsidian_sync::VaultId;
+use obsync_core::{Folding, StoreError, StoreErrorKind, VaultPath};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, fsync};
 use rustix::io::Errno;
@@ -57,7 +54,7 @@ pub use names::NameRules;
 pub struct FolderOptions {
     /// The vault, noted in the mark.
     pub vault_id: Option<VaultId>,
-    /// Where [`Retire::Trash`] goes; with `None` it is discarded (`--no-trash`).
+    /// Where [`obsync_core::Retire::Trash`] goes; with `None` it is discarded (`--no-trash`).
     pub trash: Option<Trash>,
     /// Whose names are taken.
     pub names: NameRules,
@@ -128,7 +125,9 @@ impl FolderStore {
             sync,
         };
         inner.root()?;
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The folder.
@@ -138,7 +137,7 @@ impl FolderStore {
 
     /// Locks the destination, so that a run with another state folder can't write it at the same
     /// time. Held until the store is dropped. Does nothing where no run has been yet: then
-    /// [`VaultStore::set_identity`] takes the lock.
+    /// [`obsync_core::VaultStore::set_identity`] takes the lock.
     ///
     /// # Errors
     /// [`StoreErrorKind::Busy`] when another run holds it.
@@ -164,7 +163,9 @@ impl Inner {
                 Err(Errno::NOENT) => return Ok(None),
                 Err(Errno::NOTDIR) => {
                     let path = self.path.display();
-                    return Err(in_the_way(format!("the destination {path} is not a folder")));
+                    return Err(in_the_way(format!(
+                        "the destination {path} is not a folder"
+                    )));
                 }
                 Err(error) => {
                     let path = self.path.display();
@@ -181,14 +182,21 @@ impl Inner {
             return Ok(root);
         }
         let deed = || format!("can't create the destination {}", self.path.display());
-        let new: Vec<_> = self.path.ancestors().take_while(|folder| !folder.exists()).collect();
+        let new: Vec<_> = self
+            .path
+            .ancestors()
+            .take_while(|folder| !folder.exists())
+            .collect();
         std::fs::create_dir_all(&self.path).context(deed)?;
         for folder in new.iter().filter_map(|folder| folder.parent()) {
             let parent = Confined::open(folder).context(deed)?;
             (self.sync)(parent.root()).context(deed)?;
         }
         self.root()?.ok_or_else(|| {
-            StoreError::new(StoreErrorKind::Other, format!("{}: it is gone again", deed()))
+            StoreError::new(
+                StoreErrorKind::Other,
+                format!("{}: it is gone again", deed()),
+            )
         })
     }
 
@@ -209,7 +217,11 @@ impl Inner {
         if let Some(folding) = self.options.folding.or_else(|| self.folding.get().copied()) {
             return folding;
         }
-        let own = self.root().ok().flatten().and_then(|root| root.folder(names::OWN).ok());
+        let own = self
+            .root()
+            .ok()
+            .flatten()
+            .and_then(|root| root.folder(names::OWN).ok());
         match own.and_then(|own| probe::ask(own.as_fd())) {
             Some(folding) => *self.folding.get_or_init(|| folding),
             None => probe::estimate(&self.path),
@@ -233,7 +245,9 @@ impl Inner {
         if let Some(trash) = &self.options.trash {
             trash.flush()?;
         }
-        let Some(root) = self.root()? else { return Ok(()) };
+        let Some(root) = self.root()? else {
+            return Ok(());
+        };
         let mut touched =
             std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner));
         while let Some(folder) = touched.first() {
@@ -260,146 +274,8 @@ impl Inner {
     }
 }
 
-#[async_trait]
-impl VaultStore for FolderStore {
-    fn location(&self) -> String {
-        self.inner.path.display().to_string()
-    }
-
-    fn folding(&self) -> Folding {
-        self.inner.folding()
-    }
-
-    fn check_path(&self, path: &VaultPath) -> Result<(), PathProblem> {
-        self.inner.options.names.check(path, self.inner.path.as_os_str().len())
-    }
-
-    async fn identity(&self) -> Result<Option<String>, StoreError> {
-        self.run(|inner| inner.identity()).await
-    }
-
-    async fn set_identity(&self, id: &str) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.run(move |inner| inner.set_identity(&id)).await
-    }
-
-    async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.run(|inner| inner.is_empty()).await
-    }
-
-    async fn ignore_file(&self) -> Result<Option<String>, StoreError> {
-        self.run(|inner| inner.ignore_file()).await
-    }
-
-    async fn inspect(&self, path: &VaultPath, _known: Option<&Stamp>) -> Result<Found, StoreError> {
-        let path = path.clone();
-        self.run(move |inner| inner.inspect(&path)).await
-    }
-
-    async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
-        let path = path.clone();
-        self.run(move |inner| inner.hash(&path)).await
-    }
-
-    async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError> {
-        let config_dir = config_dir.to_owned();
-        self.run(move |inner| inner.list(&config_dir)).await
-    }
-
-    async fn stage(
-        &self,
-        path: &VaultPath,
-        content: Bytes,
-        meta: FileMeta,
-    ) -> Result<Staged, StoreError> {
-        let path = path.clone();
-        self.run(move |inner| inner.stage(path, &content, meta)).await
-    }
-
-    async fn stage_stream(
-        &self,
-        path: &VaultPath,
-        size: u64,
-    ) -> Result<Box<dyn StagedWriter>, StoreError> {
-        let path = path.clone();
-        self.run(move |inner| inner.stage_stream(path, size)).await
-    }
-
-    async fn stage_copy(
-        &self,
-        source: &VaultPath,
-        source_stamp: &Stamp,
-        path: &VaultPath,
-        meta: FileMeta,
-    ) -> Result<Staged, StoreError> {
-        let (source, stamp, path) = (source.clone(), source_stamp.clone(), path.clone());
-        self.run(move |inner| inner.stage_copy(&source, &stamp, path, meta)).await
-    }
-
-    async fn publish(
-        &self,
-        staged: Staged,
-        expect: &Expect,
-        retire: Retire,
-    ) -> Result<Stamp, PublishError> {
-        let expect = expect.clone();
-        let published = self.run(move |inner| Ok(inner.publish(staged, &expect, retire))).await;
-        published.map_err(|error| PublishError { staged: None, error })?
-    }
-
-    async fn rename(
-        &self,
-        from: &VaultPath,
-        source_stamp: &Stamp,
-        to: &VaultPath,
-        meta: &FileMeta,
-    ) -> Result<Stamp, StoreError> {
-        let (from, to) = (from.clone(), to.clone());
-        let (stamp, meta) = (source_stamp.clone(), meta.clone());
-        self.run(move |inner| inner.rename(&from, &stamp, &to, &meta)).await
-    }
-
-    async fn set_aside(&self, from: &VaultPath, to: &VaultPath) -> Result<(), StoreError> {
-        let (from, to) = (from.clone(), to.clone());
-        self.run(move |inner| inner.set_aside(&from, &to)).await
-    }
-
-    async fn remove_file(
-        &self,
-        path: &VaultPath,
-        stamp: &Stamp,
-        retire: Retire,
-    ) -> Result<(), StoreError> {
-        let (path, stamp) = (path.clone(), stamp.clone());
-        self.run(move |inner| inner.remove_file(&path, &stamp, retire)).await
-    }
-
-    async fn create_folder(&self, path: &VaultPath) -> Result<(), StoreError> {
-        let path = path.clone();
-        self.run(move |inner| inner.create_folders(path.as_str(), &path).map(drop)).await
-    }
-
-    async fn remove_folder(&self, path: &VaultPath) -> Result<bool, StoreError> {
-        let path = path.clone();
-        self.run(move |inner| inner.remove_folder(&path)).await
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.run(|inner| inner.flush()).await
-    }
-
-    async fn sweep(&self) -> Result<(), StoreError> {
-        self.run(|inner| inner.sweep()).await
-    }
-}
-
 /// The system's error numbers for "this file system can't do that".
 fn unsupported(error: Errno) -> bool {
     // The last two are one number on Linux and two elsewhere.
     [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error)
-}
-
-/// For std calls that want one.
-fn as_io(error: Errno) -> io::Error {
-    error.into()
 }

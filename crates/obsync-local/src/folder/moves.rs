@@ -24,7 +24,13 @@ pub(super) fn rename_new(from: Place<'_>, to: Place<'_>) -> Result<()> {
     #[cfg(any(target_os = "linux", target_vendor = "apple"))]
     {
         use rustix::fs::{RenameFlags, renameat_with};
-        match renameat_with(from.folder, from.name, to.folder, to.name, RenameFlags::NOREPLACE) {
+        match renameat_with(
+            from.folder,
+            from.name,
+            to.folder,
+            to.name,
+            RenameFlags::NOREPLACE,
+        ) {
             Err(error) if unsupported(error) => {}
             done => return done,
         }
@@ -74,7 +80,10 @@ mod tests {
     fn a_taken_name_stays() {
         let dir = tempfile::tempdir().unwrap();
         let confined = Confined::open(dir.path()).unwrap();
-        let place = |name| Place { folder: confined.root(), name };
+        let place = |name| Place {
+            folder: confined.root(),
+            name,
+        };
         for rename in [rename_new, rename_new_by_link] {
             for name in ["a", "b"] {
                 fs::write(dir.path().join(name), name).unwrap();

@@ -36,7 +36,10 @@ impl NameRules {
             if part.len() > PART_MAX {
                 return refuse(format!("a part of it is longer than {PART_MAX} bytes"));
             }
-            if part.get(..BESIDE.len()).is_some_and(|start| start.eq_ignore_ascii_case(BESIDE)) {
+            if part
+                .get(..BESIDE.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(BESIDE))
+            {
                 return refuse("obsync keeps such names for itself".to_owned());
             }
             if self == Self::Windows {
@@ -44,9 +47,15 @@ impl NameRules {
             }
         }
         // Longer ones can be made piece by piece, and then no program can open them.
-        let max = if cfg!(target_os = "linux") { 4095 } else { 1023 };
+        let max = if cfg!(target_os = "linux") {
+            4095
+        } else {
+            1023
+        };
         if root_len + 1 + path.as_str().len() > max {
-            return refuse(format!("with the destination before it, it is longer than {max} bytes"));
+            return refuse(format!(
+                "with the destination before it, it is longer than {max} bytes"
+            ));
         }
         Ok(())
     }
@@ -54,18 +63,31 @@ impl NameRules {
 
 fn check_windows(part: &str) -> Result<(), PathProblem> {
     let refuse = |why: String| Err(PathProblem::Unholdable(why));
-    if let Some(c) = part.chars().find(|c| c.is_ascii_control() || r#"\:*?"<>|"#.contains(*c)) {
+    if let Some(c) = part
+        .chars()
+        .find(|c| c.is_ascii_control() || r#"\:*?"<>|"#.contains(*c))
+    {
         return refuse(format!("Windows allows no {c:?} in a name"));
     }
     if part.ends_with(['.', ' ']) {
         return refuse("Windows drops a dot or space at the end of a name".to_owned());
     }
-    let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
-        || ["COM", "LPT"].iter().any(|port| {
-            let mut rest = stem.strip_prefix(port).unwrap_or_default().chars();
-            matches!((rest.next(), rest.next()), (Some('1'..='9' | '¹' | '²' | '³'), None))
-        });
+    let stem = part
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .to_ascii_uppercase();
+    let device = matches!(
+        stem.as_str(),
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
+    ) || ["COM", "LPT"].iter().any(|port| {
+        let mut rest = stem.strip_prefix(port).unwrap_or_default().chars();
+        matches!(
+            (rest.next(), rest.next()),
+            (Some('1'..='9' | '¹' | '²' | '³'), None)
+        )
+    });
     if device {
         return refuse(format!("{stem} is a device on Windows"));
     }
@@ -82,7 +104,15 @@ mod tests {
 
     #[test]
     fn unix_takes_what_fits() {
-        for name in ["a\\b:c*?\"<>|", "CON", "a.", " ", "a\nb", ".obsidian/x", "a/.obsync/b"] {
+        for name in [
+            "a\\b:c*?\"<>|",
+            "CON",
+            "a.",
+            " ",
+            "a\nb",
+            ".obsidian/x",
+            "a/.obsync/b",
+        ] {
             assert!(holds(NameRules::Unix, name), "{name:?}");
         }
         assert!(holds(NameRules::Unix, &"é".repeat(127)));
@@ -92,21 +122,34 @@ mod tests {
 
     #[test]
     fn our_own_names_are_taken() {
-        for name in
-            [".obsync", ".obsync/id.json", ".Obsync/tmp/x", ".obsyncIgnore", "a/.obsync-tmp-1"]
-        {
+        for name in [
+            ".obsync",
+            ".obsync/id.json",
+            ".Obsync/tmp/x",
+            ".obsyncIgnore",
+            "a/.obsync-tmp-1",
+        ] {
             assert!(!holds(NameRules::Unix, name), "{name}");
         }
     }
 
     #[test]
     fn windows_takes_less() {
-        for name in ["a:b", "a\\b", "x/que?", "a\u{1}", "a.", "d /b", "con", "NUL.txt", "lpt9.md",
-            "COM¹", "aux .md"]
-        {
+        for name in [
+            "a:b", "a\\b", "x/que?", "a\u{1}", "a.", "d /b", "con", "NUL.txt", "lpt9.md", "COM¹",
+            "aux .md",
+        ] {
             assert!(!holds(NameRules::Windows, name), "{name:?}");
         }
-        for name in ["console.md", "com", "com0", "COM10", "a.b", ".obsidian/app.json", "é/日本"] {
+        for name in [
+            "console.md",
+            "com",
+            "com0",
+            "COM10",
+            "a.b",
+            ".obsidian/app.json",
+            "é/日本",
+        ] {
             assert!(holds(NameRules::Windows, name), "{name:?}");
         }
     }

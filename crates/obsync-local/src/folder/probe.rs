@@ -25,7 +25,10 @@ pub(super) fn ask(own: BorrowedFd<'_>) -> Option<Folding> {
     };
     let probe = number(PROBE)?;
     let same = |name| number(name) == Some(probe);
-    Some(Folding { case: same(OTHER_CASE), unicode: same(DECOMPOSED) })
+    Some(Folding {
+        case: same(OTHER_CASE),
+        unicode: same(DECOMPOSED),
+    })
 }
 
 /// Estimates, where nothing may be written yet: does the nearest folder that exists answer to its
@@ -45,11 +48,18 @@ pub(super) fn estimate(path: &Path) -> Folding {
         Some(number(&folder.with_file_name(swapped)) == Some(here))
     });
     let folds = folds.unwrap_or(cfg!(target_vendor = "apple"));
-    Folding { case: folds, unicode: folds }
+    Folding {
+        case: folds,
+        unicode: folds,
+    }
 }
 
 fn swap_case(c: char) -> char {
-    if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
+    if c.is_ascii_lowercase() {
+        c.to_ascii_uppercase()
+    } else {
+        c.to_ascii_lowercase()
+    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use super::inspect::{FileId, Seen, look};
 use super::moves::{Place, exchange, rename_new};
 use super::names::{BESIDE, OWN};
-use super::stage::{NOTE, Waiting, copy_into};
-use super::{Inner, file_mode, folder_mode, unsupported};
+use super::stage::{NOTE, Waiting};
+use super::{Inner, file_mode, folder_mode, times, unsupported};
 use crate::error::{Context as _, changed, in_the_way};
 
 /// Why content could not be put in its place.
@@ -50,21 +50,27 @@ impl Inner {
         staged: Staged,
         expect: &Expect,
         retire: Retire,
-    ) -> Result<Stamp, PublishError> {
+    ) -> Result<Stamp, Box<PublishError>> {
         let Staged { path, meta, handle } = staged;
+        let refuse = |handle: Option<Box<dyn std::any::Any + Send>>, path, meta, error| {
+            let staged = handle.map(|handle| Staged { path, meta, handle });
+            Err(Box::new(PublishError { staged, error }))
+        };
         let mut waiting = match handle.downcast::<Waiting>() {
             Ok(waiting) if waiting.temp.belongs_to(self) => waiting,
             other => {
                 let handle = other.map_or_else(|handle| handle, |waiting| waiting as _);
                 let reason = format!("'{}' was staged by another store", path.display());
                 let error = StoreError::new(StoreErrorKind::Other, reason);
-                return Err(PublishError { staged: Some(Staged { path, meta, handle }), error });
+                return refuse(Some(handle), path, meta, error);
             }
         };
-        self.place(&mut waiting, &path, expect, retire).map_err(|error| {
-            let live = waiting.temp.is_live();
-            PublishError { staged: live.then_some(Staged { path, meta, handle: waiting }), error }
-        })
+        match self.place(&mut waiting, &path, expect, retire) {
+            Ok(stamp) => Ok(stamp),
+            // Once its file has moved, the content can't be tried again.
+            Err(error) if !waiting.temp.is_live() => refuse(None, path, meta, error),
+            Err(error) => refuse(Some(waiting), path, meta, error),
+        }
     }
 
     fn place(
@@ -78,15 +84,31 @@ impl Inner {
         let tmp = self.tmp()?;
         let Waiting { temp, id, mode } = waiting;
         let (mut id, mode) = (*id, *mode);
-        let ready = Ready { place: Place { folder: tmp.as_fd(), name: &temp.name }, id, mode };
-        let target = Target { place: Place { folder: folder.as_fd(), name }, path };
+        let ready = Ready {
+            place: Place {
+                folder: tmp.as_fd(),
+                name: &temp.name,
+            },
+            id,
+            mode,
+        };
+        let target = Target {
+            place: Place {
+                folder: folder.as_fd(),
+                name,
+            },
+            path,
+        };
         match self.put(ready, &target, expect, retire) {
             Ok(()) => temp.release(),
             Err(Refused::Store(error)) => return Err(error),
             Err(Refused::Elsewhere) => {
                 let beside = self.copy_beside(ready.place, &target)?;
                 id = beside.id;
-                let place = Place { folder: folder.as_fd(), name: &beside.name };
+                let place = Place {
+                    folder: folder.as_fd(),
+                    name: &beside.name,
+                };
                 match self.put(Ready { place, id, mode }, &target, expect, retire) {
                     Ok(()) => {}
                     Err(Refused::Store(error)) => return Err(error),
@@ -121,7 +143,7 @@ impl Inner {
                 Ok(()) => Ok(()),
                 Err(Errno::XDEV) => Err(Refused::Elsewhere),
                 Err(Errno::EXIST) => Err(not_expected(seen(place.folder)?, path).into()),
-                Err(error) => Err(Err::<(), _>(error).naming(deed).unwrap_err().into()),
+                failed => Ok(failed.naming(deed)?),
             };
         };
         let (before, mode) = match seen(place.folder)? {
@@ -151,7 +173,9 @@ impl Inner {
         target: &Target<'_>,
         before: FileId,
     ) -> Result<(), Refused> {
-        let Ready { place: from, id, .. } = ready;
+        let Ready {
+            place: from, id, ..
+        } = ready;
         let Target { place, path } = target;
         let deed = || cant_publish(path);
         let holds = |place: Place<'_>, id: FileId| match look(place.folder, place.name) {
@@ -164,10 +188,9 @@ impl Inner {
             Err(Errno::NOENT) => return Err(not_expected(Seen::Absent, path).into()),
             Err(error) if unsupported(error) => {
                 // The check was just before; there is no better way on such a system.
-                return Ok(renameat(from.folder, from.name, place.folder, place.name)
-                    .naming(deed)?);
+                return Ok(renameat(from.folder, from.name, place.folder, place.name).naming(deed)?);
             }
-            Err(error) => return Err(Err::<(), _>(error).naming(deed).unwrap_err().into()),
+            failed => failed.naming(deed)?,
         }
         if holds(from, before) {
             // If this fails, it is swept by the next run.
@@ -186,9 +209,19 @@ impl Inner {
     pub(super) fn rescue(&self, from: Place<'_>, path: &VaultPath) -> Result<(), StoreError> {
         let deed = || format!("can't keep what was written to '{}'", path.display());
         let folder = format!("{OWN}/kept");
-        let kept = self.create_root()?.create(&folder, folder_mode(), |_| {}).context(deed)?;
+        let kept = self
+            .create_root()?
+            .create(&folder, folder_mode(), |_| {})
+            .context(deed)?;
         let name = self.temp_name();
-        rename_new(from, Place { folder: kept.as_fd(), name: &name }).context(deed)?;
+        rename_new(
+            from,
+            Place {
+                folder: kept.as_fd(),
+                name: &name,
+            },
+        )
+        .context(deed)?;
         let kept = self.path.join(folder).join(name);
         tracing::warn!(
             path = path.display(),
@@ -202,17 +235,15 @@ impl Inner {
     fn copy_beside(&self, from: Place<'_>, target: &Target<'_>) -> Result<Beside, StoreError> {
         let deed = || cant_publish(target.path);
         let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let source = File::from(
-            openat(from.folder, from.name, read, Mode::empty()).context(deed)?,
-        );
+        let mut source =
+            File::from(openat(from.folder, from.name, read, Mode::empty()).context(deed)?);
         let create =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // The note comes first, so that a crash leaves nothing that no one knows of.
         let note = format!("{}{NOTE}", from.name);
-        let mut file = File::from(
-            openat(from.folder, &note, create, file_mode()).context(deed)?,
-        );
-        file.write_all(crate::confined::split(target.path.as_str()).0.as_bytes()).context(deed)?;
+        let mut file = File::from(openat(from.folder, &note, create, file_mode()).context(deed)?);
+        file.write_all(crate::confined::split(target.path.as_str()).0.as_bytes())
+            .context(deed)?;
         let folder = target.place.folder;
         let mut beside = Beside {
             folder: folder.try_clone_to_owned().context(deed)?,
@@ -221,9 +252,9 @@ impl Inner {
             note,
             id: FileId::of(&fstat(&source).context(deed)?),
         };
-        let mut copy =
-            File::from(openat(folder, &beside.name, create, file_mode()).context(deed)?);
-        copy_into(source, &mut copy).context(deed)?;
+        let mut copy = File::from(openat(folder, &beside.name, create, file_mode()).context(deed)?);
+        std::io::copy(&mut source, &mut copy).context(deed)?;
+        times::copy(&source, &copy).context(deed)?;
         (self.sync)(copy.as_fd()).context(deed)?;
         beside.id = FileId::of(&fstat(&copy).context(deed)?);
         Ok(beside)
@@ -242,8 +273,16 @@ struct Beside {
 impl Drop for Beside {
     fn drop(&mut self) {
         // Absent after it was put in its place.
-        let _ = Place { folder: self.folder.as_fd(), name: &self.name }.unlink();
-        let _ = Place { folder: self.tmp.as_fd(), name: &self.note }.unlink();
+        let _ = Place {
+            folder: self.folder.as_fd(),
+            name: &self.name,
+        }
+        .unlink();
+        let _ = Place {
+            folder: self.tmp.as_fd(),
+            name: &self.note,
+        }
+        .unlink();
     }
 }
 

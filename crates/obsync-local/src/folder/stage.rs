@@ -4,23 +4,17 @@ use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use obsync_core::{
-    FileMeta, Staged, StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath,
-};
+use obsync_core::{FileMeta, Staged, StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath};
 use rustix::fd::{AsFd as _, OwnedFd};
-use rustix::fs::{
-    AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, openat,
-    unlinkat,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::inspect::{FileId, read_through, unchanged};
-use super::names::{BESIDE, OWN};
-use super::{Inner, as_io, file_mode, unsupported};
+use super::names::OWN;
+use super::{Inner, file_mode, times};
 use crate::blocking;
 use crate::error::{Context as _, changed};
 
@@ -85,9 +79,11 @@ impl Inner {
         let root = self.create_root()?;
         match root.folder(&Self::tmp_path()) {
             Err(Errno::NOENT) => {
-                root.create(OWN, super::folder_mode(), |_| {}).context(deed)?;
+                root.create(OWN, super::folder_mode(), |_| {})
+                    .context(deed)?;
                 // What waits there is unchecked: no one else is to read it.
-                root.create(&Self::tmp_path(), Mode::RWXU, |_| {}).context(deed)
+                root.create(&Self::tmp_path(), Mode::RWXU, |_| {})
+                    .context(deed)
             }
             tmp => tmp.context(deed),
         }
@@ -105,7 +101,14 @@ impl Inner {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&tmp, &name, flags, file_mode()).context(|| cant_stage(path))?;
-        Ok((Temp { inner: Arc::clone(self), name, live: true }, File::from(file)))
+        Ok((
+            Temp {
+                inner: Arc::clone(self),
+                name,
+                live: true,
+            },
+            File::from(file),
+        ))
     }
 
     pub(super) fn stage(
@@ -126,7 +129,12 @@ impl Inner {
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
         let (temp, file) = self.create_temp(&path)?;
         set_aside(&file, size).context(|| cant_stage(&path))?;
-        Ok(Box::new(Writer { inner: Arc::clone(self), temp, file: Some(file), path }))
+        Ok(Box::new(Writer {
+            inner: Arc::clone(self),
+            temp,
+            file: Some(file),
+            path,
+        }))
     }
 
     pub(super) fn stage_copy(
@@ -136,7 +144,12 @@ impl Inner {
         path: VaultPath,
         meta: FileMeta,
     ) -> Result<Staged, StoreError> {
-        let differs = || changed(format!("'{}' is not what was to be copied", source.display()));
+        let differs = || {
+            changed(format!(
+                "'{}' is not what was to be copied",
+                source.display()
+            ))
+        };
         let (mut from, id) = self.open_file(source)?.ok_or_else(differs)?;
         if id.stamp() != *stamp {
             return Err(differs());
@@ -159,7 +172,7 @@ impl Inner {
         meta: FileMeta,
     ) -> Result<Staged, StoreError> {
         let deed = || cant_stage(&path);
-        set_times(file, &meta).context(deed)?;
+        times::set(file, &meta).context(deed)?;
         (self.sync)(file.as_fd()).context(deed)?;
         let stat = fstat(file).context(deed)?;
         let id = FileId::of(&stat);
@@ -168,60 +181,11 @@ impl Inner {
             return Err(StoreError::new(StoreErrorKind::Other, reason));
         }
         let mode = Mode::from_raw_mode(stat.st_mode);
-        Ok(Staged { path, meta, handle: Box::new(Waiting { temp, id, mode }) })
-    }
-
-    /// Clears what a crashed run left: all in `tmp`, and what notes there say waits elsewhere.
-    pub(super) fn sweep(&self) -> Result<(), StoreError> {
-        let deed = || format!("can't clear {}", self.path.join(Self::tmp_path()).display());
-        let Some(root) = self.root()? else { return Ok(()) };
-        let tmp = match root.folder(&Self::tmp_path()) {
-            Ok(tmp) => tmp,
-            Err(Errno::NOENT) => return Ok(()),
-            Err(error) => return Err(error).context(deed),
-        };
-        let mut left = Vec::new();
-        for entry in Dir::read_from(&tmp).context(deed)? {
-            let entry = entry.context(deed)?;
-            // All names that we give are text.
-            if let Ok(name) = entry.file_name().to_str() {
-                left.push(name.to_owned());
-            }
-        }
-        for name in left.iter().filter(|name| !matches!(name.as_str(), "." | "..")) {
-            if let Some(stem) = name.strip_suffix(NOTE) {
-                self.sweep_beside(stem, &Self::tmp_path(), name)?;
-            }
-            match unlinkat(&tmp, name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(error).context(deed),
-            }
-        }
-        Ok(())
-    }
-
-    fn sweep_beside(&self, stem: &str, tmp: &str, note: &str) -> Result<(), StoreError> {
-        let deed = || format!("can't clear what {note} names");
-        let note = VaultPath::parse(&format!("{tmp}/{note}")).ok();
-        let Some((mut file, _)) = note.map(|note| self.open_file(&note)).transpose()?.flatten()
-        else {
-            return Ok(());
-        };
-        let mut folder = String::new();
-        use std::io::Read as _;
-        file.read_to_string(&mut folder).context(deed)?;
-        let beside = match folder.as_str() {
-            "" => format!("{BESIDE}{stem}"),
-            folder => format!("{folder}/{BESIDE}{stem}"),
-        };
-        let Ok(beside) = VaultPath::parse(&beside) else { return Ok(()) };
-        if let super::inspect::Parent::Open(folder, leaf) = self.parent(&beside)? {
-            match unlinkat(&folder, leaf, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(error).context(deed),
-            }
-        }
-        Ok(())
+        Ok(Staged {
+            path,
+            meta,
+            handle: Box::new(Waiting { temp, id, mode }),
+        })
     }
 }
 
@@ -245,46 +209,6 @@ fn set_aside(file: &File, size: u64) -> rustix::io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn set_aside(_file: &File, _size: u64) -> rustix::io::Result<()> {
     Ok(())
-}
-
-/// Gives a file its record's times.
-///
-/// A file without one gets the present, cut to milliseconds: an edit in the same tick of the
-/// kernel's clock, which has no such round times, is then still told apart.
-pub(super) fn set_times(file: &File, meta: &FileMeta) -> rustix::io::Result<()> {
-    let mtime = match meta.mtime.0 {
-        0 => SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |time| time.as_millis() as i64),
-        mtime => mtime,
-    };
-    // Moving the time of writing back before the time of birth moves that too on Apple's systems;
-    // it is the one way to set it.
-    if cfg!(target_vendor = "apple") && meta.ctime.0 != 0 && meta.ctime.0 < mtime {
-        set_mtime(file, meta.ctime.0)?;
-    }
-    set_mtime(file, mtime)
-}
-
-fn set_mtime(file: &File, millis: i64) -> rustix::io::Result<()> {
-    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let times = Timestamps { last_access: omit, last_modification: timespec(millis) };
-    match futimens(file, &times) {
-        // Some mounted shares keep their own times.
-        Err(error) if error == Errno::PERM || unsupported(error) => Ok(()),
-        done => done,
-    }
-}
-
-/// A time that every system takes: a service may send any number.
-fn timespec(millis: i64) -> Timespec {
-    const YEAR_1902: i64 = -2_145_916_800_000;
-    const YEAR_9999: i64 = 253_370_764_800_000;
-    let millis = millis.clamp(YEAR_1902, YEAR_9999);
-    Timespec {
-        tv_sec: millis.div_euclid(1000),
-        tv_nsec: (millis.rem_euclid(1000) * 1_000_000) as _,
-    }
 }
 
 /// A file that is still coming.
@@ -320,21 +244,9 @@ impl StagedWriter for Writer {
 
     async fn finish(mut self: Box<Self>, meta: FileMeta) -> Result<Staged, StoreError> {
         let file = self.take()?;
-        let Self { inner, temp, path, .. } = *self;
+        let Self {
+            inner, temp, path, ..
+        } = *self;
         blocking::run(move || inner.finish(temp, &file, path, meta)).await
-    }
-}
-
-/// Copies an open file to another, for the other side of a mount.
-pub(super) fn copy_into(mut from: File, to: &mut File) -> std::io::Result<()> {
-    std::io::copy(&mut from, to)?;
-    let stat = fstat(&from).map_err(as_io)?;
-    let id = FileId::of(&stat);
-    let (tv_sec, tv_nsec) = id.mtime();
-    let last_modification = Timespec { tv_sec, tv_nsec: tv_nsec as _ };
-    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    match futimens(&*to, &Timestamps { last_access: omit, last_modification }) {
-        Err(error) if error == Errno::PERM || unsupported(error) => Ok(()),
-        done => done.map_err(as_io),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use obsync_core::VaultStore as _;
+use bytes::Bytes;
+use obsidian_sync::ContentHash;
+use obsync_core::{Expect, FileMeta, Retire, Stamp, VaultStore as _};
 use rustix::fd::AsFd as _;
 use tempfile::TempDir;
 
@@ -32,8 +34,12 @@ fn open() -> (TempDir, FolderStore) {
 }
 
 async fn put(store: &FolderStore, at: &str, content: &'static [u8]) -> Result<Stamp, StoreError> {
-    let staged = store.stage(&path(at), Bytes::from_static(content), meta(content)).await?;
-    let published = store.publish(staged, &Expect::Absent, Retire::Discard).await;
+    let staged = store
+        .stage(&path(at), Bytes::from_static(content), meta(content))
+        .await?;
+    let published = store
+        .publish(staged, &Expect::Absent, Retire::Discard)
+        .await;
     published.map_err(|refused| refused.error)
 }
 
@@ -60,20 +66,32 @@ async fn an_edit_between_check_and_exchange_survives() {
     let tmp = inner.tmp().unwrap();
     fs::write(dir.path().join(".obsync/tmp/new"), "remote").unwrap();
     let ready = Ready {
-        place: Place { folder: tmp.as_fd(), name: "new" },
+        place: Place {
+            folder: tmp.as_fd(),
+            name: "new",
+        },
         id: file(&tmp, "new"),
         mode: file_mode(),
     };
     let target_path = path("a.md");
-    let place = Place { folder: root.as_fd(), name: "a.md" };
-    let target = Target { place, path: &target_path };
+    let place = Place {
+        folder: root.as_fd(),
+        name: "a.md",
+    };
+    let target = Target {
+        place,
+        path: &target_path,
+    };
     match inner.swap(ready, &target, before) {
         Err(Refused::Store(error)) => assert_eq!(error.kind, StoreErrorKind::Changed),
         _ => panic!("the edit was replaced"),
     }
     assert_eq!(fs::read_to_string(dir.path().join("a.md")).unwrap(), "edit");
     assert_eq!(file(&root, "a.md").content(), edited.content());
-    assert_eq!(fs::read_to_string(dir.path().join(".obsync/tmp/new")).unwrap(), "remote");
+    assert_eq!(
+        fs::read_to_string(dir.path().join(".obsync/tmp/new")).unwrap(),
+        "remote"
+    );
 }
 
 #[tokio::test]
@@ -84,7 +102,10 @@ async fn an_edit_between_check_and_removal_survives() {
     let root = inner.root().unwrap().unwrap().folder("").unwrap();
     let before = file(&root, "a.md");
     fs::write(dir.path().join("a.md"), "edit").unwrap();
-    let place = Place { folder: root.as_fd(), name: "a.md" };
+    let place = Place {
+        folder: root.as_fd(),
+        name: "a.md",
+    };
     let removed = inner.take_away(place, &path("a.md"), before);
     assert_eq!(removed.unwrap_err().kind, StoreErrorKind::Changed);
     assert_eq!(fs::read_to_string(dir.path().join("a.md")).unwrap(), "edit");
@@ -96,11 +117,19 @@ async fn what_has_no_name_left_is_kept() {
     let (dir, store) = open();
     let tmp = store.inner.tmp().unwrap();
     fs::write(dir.path().join(".obsync/tmp/x"), "theirs").unwrap();
-    let place = Place { folder: tmp.as_fd(), name: "x" };
+    let place = Place {
+        folder: tmp.as_fd(),
+        name: "x",
+    };
     store.inner.rescue(place, &path("a.md")).unwrap();
     store.sweep().await.unwrap();
-    let kept: Vec<_> = fs::read_dir(dir.path().join(".obsync/kept")).unwrap().collect();
-    assert_eq!(fs::read_to_string(kept[0].as_ref().unwrap().path()).unwrap(), "theirs");
+    let kept: Vec<_> = fs::read_dir(dir.path().join(".obsync/kept"))
+        .unwrap()
+        .collect();
+    assert_eq!(
+        fs::read_to_string(kept[0].as_ref().unwrap().path()).unwrap(),
+        "theirs"
+    );
 }
 
 #[tokio::test]
@@ -108,9 +137,17 @@ async fn content_that_can_not_be_made_durable_is_not_staged() {
     let dir = tempfile::tempdir().unwrap();
     let fails = |_: BorrowedFd<'_>| Err(Errno::IO);
     let store = FolderStore::with_sync(dir.path(), FolderOptions::default(), fails).unwrap();
-    assert_eq!(put(&store, "a.md", b"a").await.unwrap_err().kind, StoreErrorKind::Other);
+    assert_eq!(
+        put(&store, "a.md", b"a").await.unwrap_err().kind,
+        StoreErrorKind::Other
+    );
     assert!(store.is_empty().await.unwrap());
-    assert_eq!(fs::read_dir(dir.path().join(".obsync/tmp")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(dir.path().join(".obsync/tmp"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -120,7 +157,11 @@ async fn a_flush_that_fails_says_so_and_is_done_again() {
         let folder = Seen::from(&stat) == Seen::Folder;
         // A test plants this file to heal the disk.
         let healed = folder && look(fd, "healed.md")? != Seen::Absent;
-        if folder && !healed { Err(Errno::IO) } else { Ok(()) }
+        if folder && !healed {
+            Err(Errno::IO)
+        } else {
+            Ok(())
+        }
     }
     let dir = tempfile::tempdir().unwrap();
     let store = FolderStore::with_sync(dir.path(), FolderOptions::default(), folders_fail).unwrap();
@@ -137,19 +178,37 @@ async fn a_flush_that_fails_says_so_and_is_done_again() {
 #[tokio::test]
 async fn a_flush_covers_each_touched_folder() {
     let (_dir, store) = open();
-    let touched = || store.inner.touched.lock().unwrap().iter().cloned().collect::<Vec<_>>();
+    let touched = || {
+        store
+            .inner
+            .touched
+            .lock()
+            .unwrap()
+            .iter()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     let stamp = put(&store, "a/b/c.md", b"x").await.unwrap();
     put(&store, "a/b/d.md", b"x").await.unwrap();
     assert_eq!(touched(), ["", "a", "a/b"]);
     store.flush().await.unwrap();
     assert_eq!(touched(), [""; 0]);
-    let moved = store.rename(&path("a/b/c.md"), &stamp, &path("e/f.md"), &meta(b"x")).await.unwrap();
+    let moved = store
+        .rename(&path("a/b/c.md"), &stamp, &path("e/f.md"), &meta(b"x"))
+        .await
+        .unwrap();
     assert_eq!(touched(), ["", "a/b", "e"]);
     store.flush().await.unwrap();
-    store.remove_file(&path("e/f.md"), &moved, Retire::Discard).await.unwrap();
+    store
+        .remove_file(&path("e/f.md"), &moved, Retire::Discard)
+        .await
+        .unwrap();
     store.remove_folder(&path("e")).await.unwrap();
     store.create_folder(&path("g")).await.unwrap();
-    store.set_aside(&path("a/b/d.md"), &path("g/d.md")).await.unwrap();
+    store
+        .set_aside(&path("a/b/d.md"), &path("g/d.md"))
+        .await
+        .unwrap();
     assert_eq!(touched(), ["", "a/b", "e", "g"]);
     store.flush().await.unwrap();
 }
@@ -157,11 +216,19 @@ async fn a_flush_covers_each_touched_folder() {
 #[tokio::test]
 async fn other_stores_content_is_not_published() {
     let ((_one_dir, one), (other_dir, other)) = (open(), open());
-    let staged = one.stage(&path("a.md"), Bytes::from_static(b"a"), meta(b"a")).await.unwrap();
-    let refused = other.publish(staged, &Expect::Absent, Retire::Discard).await.unwrap_err();
+    let staged = one
+        .stage(&path("a.md"), Bytes::from_static(b"a"), meta(b"a"))
+        .await
+        .unwrap();
+    let refused = other
+        .publish(staged, &Expect::Absent, Retire::Discard)
+        .await
+        .unwrap_err();
     assert!(!other_dir.path().join("a.md").exists());
     let staged = refused.staged.unwrap();
-    one.publish(staged, &Expect::Absent, Retire::Discard).await.unwrap();
+    one.publish(staged, &Expect::Absent, Retire::Discard)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -169,7 +236,16 @@ async fn folding_can_be_given_and_else_is_found_out() {
     let (dir, store) = open();
     store.set_identity("id").await.unwrap();
     assert!(dir.path().join(".obsync").join(probe::PROBE).exists());
-    let given = Folding { case: true, unicode: false };
-    let options = FolderOptions { folding: Some(given), ..FolderOptions::default() };
-    assert_eq!(FolderStore::open(dir.path(), options).unwrap().folding(), given);
+    let given = Folding {
+        case: true,
+        unicode: false,
+    };
+    let options = FolderOptions {
+        folding: Some(given),
+        ..FolderOptions::default()
+    };
+    assert_eq!(
+        FolderStore::open(dir.path(), options).unwrap().folding(),
+        given
+    );
 }

@@ -32,7 +32,9 @@ impl Inner {
     fn list_folder(&self, folder: Option<&VaultPath>) -> Result<Vec<Listed>, StoreError> {
         let name = folder.map_or("", VaultPath::as_str);
         let deed = || format!("can't list {}", self.path.join(name).display());
-        let Some(root) = self.root()? else { return Ok(Vec::new()) };
+        let Some(root) = self.root()? else {
+            return Ok(Vec::new());
+        };
         let open = match root.folder(name) {
             Ok(open) => open,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
@@ -49,8 +51,14 @@ impl Inner {
             if matches!(leaf, "." | "..") || leaf.starts_with(BESIDE) {
                 continue;
             }
-            let path = if name.is_empty() { leaf.to_owned() } else { format!("{name}/{leaf}") };
-            let Ok(path) = VaultPath::parse(&path) else { continue };
+            let path = if name.is_empty() {
+                leaf.to_owned()
+            } else {
+                format!("{name}/{leaf}")
+            };
+            let Ok(path) = VaultPath::parse(&path) else {
+                continue;
+            };
             if self.is_own(&path) {
                 continue;
             }
@@ -59,7 +67,10 @@ impl Inner {
                 _ => look(open.as_fd(), leaf).context(deed)?,
             };
             if seen != Seen::Absent {
-                listed.push(Listed { path, found: seen.into() });
+                listed.push(Listed {
+                    path,
+                    found: seen.into(),
+                });
             }
         }
         Ok(listed)
@@ -67,7 +78,9 @@ impl Inner {
 
     pub(super) fn is_empty(&self) -> Result<bool, StoreError> {
         let deed = || format!("can't list {}", self.path.display());
-        let Some(root) = self.root()? else { return Ok(true) };
+        let Some(root) = self.root()? else {
+            return Ok(true);
+        };
         for entry in Dir::read_from(root.root()).context(deed)? {
             let entry = entry.context(deed)?;
             let own = match entry.file_name().to_str() {

@@ -57,15 +57,24 @@ impl SqliteStateStore {
         let what = format!("the copy in {}", about.destination);
         let lock = RunLock::take(&paths.lock, &what)?;
         let connection = open::to_write(paths, about)?;
-        let writer = Writer { connection, _lock: lock };
+        let writer = Writer {
+            connection,
+            _lock: lock,
+        };
         let access = Access::Write(Arc::new(Mutex::new(writer)));
-        Ok(Self { paths: paths.clone(), access })
+        Ok(Self {
+            paths: paths.clone(),
+            access,
+        })
     }
 
     /// Opens the state to look at, without the lock; for `status` and dry runs. Where there is
     /// none, all answers are those of a fresh one. Writing fails.
     pub fn open_read_only(paths: &StatePaths) -> Self {
-        Self { paths: paths.clone(), access: Access::Read }
+        Self {
+            paths: paths.clone(),
+            access: Access::Read,
+        }
     }
 
     /// Which vault and destination this is; `None` when there is no state.
@@ -73,7 +82,9 @@ impl SqliteStateStore {
     /// # Errors
     /// When it can't be told, from the state or from what lies beside it.
     pub async fn about(&self) -> Result<Option<About>, StoreError> {
-        let told = self.read(|connection| read::about(connection).map(Some), None).await;
+        let told = self
+            .read(|connection| read::about(connection).map(Some), None)
+            .await;
         if matches!(told, Ok(Some(_))) {
             return told;
         }
@@ -82,8 +93,17 @@ impl SqliteStateStore {
         if status.vault_id.is_empty() {
             return told;
         }
-        let RunStatus { vault_id, vault_name, destination, .. } = status;
-        Ok(Some(About { vault_id, vault_name, destination }))
+        let RunStatus {
+            vault_id,
+            vault_name,
+            destination,
+            ..
+        } = status;
+        Ok(Some(About {
+            vault_id,
+            vault_name,
+            destination,
+        }))
     }
 
     /// Removes a state, which may be a damaged one. `Ok(false)`: there was none.
@@ -119,10 +139,9 @@ impl SqliteStateStore {
                 })
                 .await
             }
-            Access::Read => blocking::run(move || {
-                Ok(open::to_read(&paths, query)?.unwrap_or(missing))
-            })
-            .await,
+            Access::Read => {
+                blocking::run(move || Ok(open::to_read(&paths, query)?.unwrap_or(missing))).await
+            }
         }
     }
 }
@@ -153,11 +172,13 @@ impl StateStore for SqliteStateStore {
         if batch.is_empty() {
             return Ok(());
         }
-        let Access::Write(writer) = &self.access else { return Err(read_only()) };
+        let Access::Write(writer) = &self.access else {
+            return Err(read_only());
+        };
         let (writer, paths) = (Arc::clone(writer), self.paths.clone());
         blocking::run(move || {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            write::commit(&mut writer.connection, batch)
+            write::commit(&mut writer.connection, &batch)
                 .map_err(|error| open::failed(&paths, None, error))
         })
         .await
@@ -169,12 +190,17 @@ impl StateStore for SqliteStateStore {
     }
 
     async fn set_status(&self, status: &RunStatus) -> Result<(), StoreError> {
-        let Access::Write(_) = &self.access else { return Err(read_only()) };
+        let Access::Write(_) = &self.access else {
+            return Err(read_only());
+        };
         let (path, status) = (self.paths.status.clone(), status.clone());
         blocking::run(move || status::write(&path, &status)).await
     }
 }
 
 fn read_only() -> StoreError {
-    StoreError::new(StoreErrorKind::Denied, "the sync state was opened to look at only")
+    StoreError::new(
+        StoreErrorKind::Denied,
+        "the sync state was opened to look at only",
+    )
 }

@@ -31,10 +31,14 @@ pub(super) fn to_write(paths: &StatePaths, about: &About) -> Result<Connection, 
         // SQLite would let others read it.
         private::open(&paths.db).context(deed)?;
         if let Some(folder) = paths.db.parent() {
-            fs::File::open(folder).and_then(|folder| folder.sync_all()).context(deed)?;
+            fs::File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .context(deed)?;
         }
     }
-    let crashed = paths.side_files()[0].metadata().is_ok_and(|wal| wal.len() > 0);
+    let crashed = paths.side_files()[0]
+        .metadata()
+        .is_ok_and(|wal| wal.len() > 0);
     let fail = |error| failed(paths, Some(about), error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&paths.db, flags).map_err(fail)?;
@@ -65,6 +69,7 @@ pub(super) fn to_write(paths: &StatePaths, about: &About) -> Result<Connection, 
 }
 
 /// Whose a database is, and of which version.
+#[derive(Clone, Copy)]
 enum Version {
     Known,
     Newer(i64),
@@ -113,7 +118,9 @@ fn version(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
 }
 
 fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
+        row.get(0)
+    })
 }
 
 fn check_version(
@@ -130,7 +137,11 @@ fn check_version(
             way_out(about)
         ),
         Version::Foreign => {
-            format!("{} is no sync state of obsync; {}", paths.db.display(), way_out(about))
+            format!(
+                "{} is no sync state of obsync; {}",
+                paths.db.display(),
+                way_out(about)
+            )
         }
     };
     Err(StoreError::new(StoreErrorKind::Unusable, reason))
@@ -147,7 +158,9 @@ pub(super) fn to_read<T>(
     let wal = &paths.side_files()[0];
     let state = || paths.db.metadata().ok().map(|db| look(&db));
     for _ in 0..10 {
-        let Some(before) = state() else { return Ok(None) };
+        let Some(before) = state() else {
+            return Ok(None);
+        };
         let quiet = !wal.exists();
         let answer = read_once(paths, quiet, &query);
         if !quiet || (!wal.exists() && state() == Some(before)) {
@@ -250,7 +263,11 @@ pub(super) fn failed(
 fn damaged(paths: &StatePaths, about: Option<&About>, reason: &str) -> StoreError {
     StoreError::new(
         StoreErrorKind::Unusable,
-        format!("the sync state {} is damaged ({reason}); {}", paths.db.display(), way_out(about)),
+        format!(
+            "the sync state {} is damaged ({reason}); {}",
+            paths.db.display(),
+            way_out(about)
+        ),
     )
 }
 

@@ -13,9 +13,17 @@ use rusqlite::{Connection, Error, Result, Row};
 use crate::paths::About;
 
 pub(super) fn about(connection: &Connection) -> Result<About> {
-    connection.query_row("SELECT vault_id, vault_name, destination FROM about", [], |row| {
-        Ok(About { vault_id: row.get(0)?, vault_name: row.get(1)?, destination: row.get(2)? })
-    })
+    connection.query_row(
+        "SELECT vault_id, vault_name, destination FROM about",
+        [],
+        |row| {
+            Ok(About {
+                vault_id: row.get(0)?,
+                vault_name: row.get(1)?,
+                destination: row.get(2)?,
+            })
+        },
+    )
 }
 
 pub(super) fn header(connection: &Connection) -> Result<Header> {
@@ -33,13 +41,17 @@ pub(super) fn header(connection: &Connection) -> Result<Header> {
 
 pub(super) fn counts(connection: &Connection) -> Result<Counts> {
     connection.query_row("SELECT files, bytes FROM header", [], |row| {
-        Ok(Counts { files: number(row, 0)?, bytes: number(row, 1)? })
+        Ok(Counts {
+            files: number(row, 0)?,
+            bytes: number(row, 1)?,
+        })
     })
 }
 
 pub(super) fn entries(connection: &Connection) -> Result<Contents> {
     let counts = counts(connection)?;
-    let mut entries = HashMap::with_capacity(usize::try_from(counts.files).unwrap_or(0).min(1 << 20));
+    let mut entries =
+        HashMap::with_capacity(usize::try_from(counts.files).unwrap_or(0).min(1 << 20));
     let mut found = Counts::default();
     let mut statement =
         connection.prepare_cached("SELECT path, uid, hash, size, mtime, stamp FROM entries")?;
@@ -53,14 +65,23 @@ pub(super) fn entries(connection: &Connection) -> Result<Contents> {
                 found.files += 1;
                 found.bytes = found.bytes.wrapping_add(size);
                 let (mtime, stamp) = (Millis(row.get(4)?), Stamp(row.get(5)?));
-                Entry::File(FileEntry { uid, hash: content_hash(hash, 2)?, size, mtime, stamp })
+                Entry::File(FileEntry {
+                    uid,
+                    hash: content_hash(hash, 2)?,
+                    size,
+                    mtime,
+                    stamp,
+                })
             }
         };
         entries.insert(path(row, 0)?, entry);
     }
     // Kept with every change: if they differ, entries were lost or came from nowhere.
     if found != counts {
-        return Err(bad(0, format!("{found:?} where there should be {counts:?}")));
+        return Err(bad(
+            0,
+            format!("{found:?} where there should be {counts:?}"),
+        ));
     }
     Ok(Contents { entries })
 }
@@ -116,7 +137,10 @@ fn path(row: &Row<'_>, column: usize) -> Result<VaultPath> {
 }
 
 fn content_hash(bytes: &[u8], column: usize) -> Result<ContentHash> {
-    bytes.try_into().map(ContentHash).map_err(|_| bad(column, FromSqlError::InvalidType))
+    bytes
+        .try_into()
+        .map(ContentHash)
+        .map_err(|_| bad(column, FromSqlError::InvalidType))
 }
 
 /// A value that no obsync wrote.

@@ -1,19 +1,23 @@
 //! One batch, one transaction.
 
 use obsync_core::{Batch, Counts, Entry, UnappliedKind};
-use rusqlite::{Connection, OptionalExtension as _, Result, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OptionalExtension as _, Result, Transaction, TransactionBehavior, params,
+};
 
 use super::read;
 
-pub(super) fn commit(connection: &mut Connection, batch: Batch) -> Result<()> {
+pub(super) fn commit(connection: &mut Connection, batch: &Batch) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = read::counts(&transaction)?;
     let mut counts = before;
-    forget(&transaction, &batch, &mut counts)?;
-    set(&transaction, &batch, &mut counts)?;
+    forget(&transaction, batch, &mut counts)?;
+    set(&transaction, batch, &mut counts)?;
     if counts != before {
         let numbers = [counts.files.cast_signed(), counts.bytes.cast_signed()];
-        transaction.prepare_cached("UPDATE header SET files = ?, bytes = ?")?.execute(numbers)?;
+        transaction
+            .prepare_cached("UPDATE header SET files = ?, bytes = ?")?
+            .execute(numbers)?;
     }
     if let Some(header) = &batch.header {
         transaction
@@ -29,7 +33,7 @@ pub(super) fn commit(connection: &mut Connection, batch: Batch) -> Result<()> {
                 header.destination,
             ])?;
     }
-    intents(&transaction, &batch)?;
+    intents(&transaction, batch)?;
     unapplied(&transaction, batch)?;
     transaction.commit()
 }
@@ -38,7 +42,10 @@ pub(super) fn commit(connection: &mut Connection, batch: Batch) -> Result<()> {
 fn size_of(transaction: &Transaction<'_>, path: &str) -> Result<Option<u64>> {
     let query = "SELECT size FROM entries WHERE path = ? AND hash IS NOT NULL";
     let size = |row: &rusqlite::Row<'_>| read::number(row, 0);
-    transaction.prepare_cached(query)?.query_row([path], size).optional()
+    transaction
+        .prepare_cached(query)?
+        .query_row([path], size)
+        .optional()
 }
 
 fn take_off(counts: &mut Counts, size: Option<u64>) {
@@ -86,7 +93,9 @@ fn set(transaction: &Transaction<'_>, batch: &Batch, counts: &mut Counts) -> Res
 
 fn intents(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
     if batch.settle {
-        transaction.prepare_cached("DELETE FROM intents")?.execute([])?;
+        transaction
+            .prepare_cached("DELETE FROM intents")?
+            .execute([])?;
     }
     let mut replace =
         transaction.prepare_cached("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?, ?)")?;
@@ -103,7 +112,7 @@ fn intents(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-fn unapplied(transaction: &Transaction<'_>, batch: Batch) -> Result<()> {
+fn unapplied(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
     let mut delete = transaction.prepare_cached("DELETE FROM unapplied WHERE name = ?")?;
     for name in &batch.unlist {
         delete.execute([name])?;

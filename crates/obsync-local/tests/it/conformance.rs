@@ -22,7 +22,10 @@ impl FolderHome {
 impl VaultHome for FolderHome {
     async fn open(&self) -> Box<dyn VaultStore> {
         let trash = Trash::new(&self.0.path().join("trash"), Millis(0));
-        let options = FolderOptions { trash: Some(trash), ..FolderOptions::default() };
+        let options = FolderOptions {
+            trash: Some(trash),
+            ..FolderOptions::default()
+        };
         Box::new(FolderStore::open(&self.file(""), options).unwrap())
     }
 
@@ -41,7 +44,9 @@ impl VaultHome for FolderHome {
 
     async fn mtime(&self, path: &str) -> Option<Millis> {
         let time = self.file(path).metadata().ok()?.modified().unwrap();
-        Some(Millis(time.duration_since(UNIX_EPOCH).unwrap().as_millis() as i64))
+        Some(Millis(
+            time.duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+        ))
     }
 
     async fn trashed(&self) -> Option<Vec<Vec<u8>>> {

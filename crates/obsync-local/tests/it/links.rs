@@ -24,13 +24,20 @@ impl Place {
         fs::create_dir(&root).unwrap();
         fs::create_dir_all(outside.join("sub")).unwrap();
         fs::write(outside.join("secret.md"), "secret").unwrap();
-        Self { _dir: dir, root, outside }
+        Self {
+            _dir: dir,
+            root,
+            outside,
+        }
     }
 
     fn outside_is_untouched(&self) {
         assert_eq!(names(&self.outside), ["secret.md", "sub"]);
         assert_eq!(names(&self.outside.join("sub")), [""; 0]);
-        assert_eq!(fs::read_to_string(self.outside.join("secret.md")).unwrap(), "secret");
+        assert_eq!(
+            fs::read_to_string(self.outside.join("secret.md")).unwrap(),
+            "secret"
+        );
     }
 }
 
@@ -44,23 +51,42 @@ async fn a_link_among_the_parents_is_not_followed() {
     let stamp = Stamp("x".into());
     for at in ["out/secret.md", "out/sub/new.md", "in/new.md"] {
         let at = path(at);
-        assert!(matches!(store.inspect(&at, None).await.unwrap(), Found::Foreign(_)));
+        assert!(matches!(
+            store.inspect(&at, None).await.unwrap(),
+            Found::Foreign(_)
+        ));
         assert_eq!(store.hash(&at).await.unwrap(), None);
-        assert_eq!(kind(put(&store, at.as_str(), b"x").await), StoreErrorKind::InTheWay);
-        assert_eq!(kind(store.create_folder(&at).await), StoreErrorKind::InTheWay);
-        assert_eq!(kind(store.remove_folder(&at).await), StoreErrorKind::InTheWay);
+        assert_eq!(
+            kind(put(&store, at.as_str(), b"x").await),
+            StoreErrorKind::InTheWay
+        );
+        assert_eq!(
+            kind(store.create_folder(&at).await),
+            StoreErrorKind::InTheWay
+        );
+        assert_eq!(
+            kind(store.remove_folder(&at).await),
+            StoreErrorKind::InTheWay
+        );
         let removed = store.remove_file(&at, &stamp, Retire::Discard).await;
         assert_eq!(kind(removed), StoreErrorKind::Changed);
         let aside = store.set_aside(&at, &path("taken.md")).await;
         assert_eq!(kind(aside), StoreErrorKind::InTheWay);
-        let copied = store.stage_copy(&at, &stamp, &path("copy.md"), meta(b"secret")).await;
+        let copied = store
+            .stage_copy(&at, &stamp, &path("copy.md"), meta(b"secret"))
+            .await;
         assert_eq!(kind(copied.map(drop)), StoreErrorKind::Changed);
         let ours = put(&store, "ours.md", b"ours").await.unwrap();
-        let moved = store.rename(&path("ours.md"), &ours, &at, &meta(b"ours")).await;
+        let moved = store
+            .rename(&path("ours.md"), &ours, &at, &meta(b"ours"))
+            .await;
         assert_eq!(kind(moved), StoreErrorKind::InTheWay);
         let aside = store.set_aside(&path("ours.md"), &at).await;
         assert_eq!(kind(aside), StoreErrorKind::InTheWay);
-        store.remove_file(&path("ours.md"), &ours, Retire::Discard).await.unwrap();
+        store
+            .remove_file(&path("ours.md"), &ours, Retire::Discard)
+            .await
+            .unwrap();
     }
     assert_eq!(names(&place.root.join("real")), [""; 0]);
     place.outside_is_untouched();
@@ -77,13 +103,24 @@ async fn a_link_as_the_file_itself_is_foreign() {
         assert_eq!(found, Found::Foreign("a symbolic link".to_owned()));
         assert_eq!(store.hash(&path(at)).await.unwrap(), None);
         for expect in [Expect::Absent, Expect::Is(Stamp("x".into()))] {
-            let staged = store.stage(&path(at), Bytes::from("x"), meta(b"x")).await.unwrap();
-            let refused = store.publish(staged, &expect, Retire::Trash).await.unwrap_err();
+            let staged = store
+                .stage(&path(at), Bytes::from("x"), meta(b"x"))
+                .await
+                .unwrap();
+            let refused = store
+                .publish(staged, &expect, Retire::Trash)
+                .await
+                .unwrap_err();
             assert_eq!(refused.error.kind, StoreErrorKind::InTheWay);
         }
-        let removed = store.remove_file(&path(at), &Stamp("x".into()), Retire::Trash).await;
+        let removed = store
+            .remove_file(&path(at), &Stamp("x".into()), Retire::Trash)
+            .await;
         assert_eq!(kind(removed), StoreErrorKind::Changed);
-        assert_eq!(kind(store.remove_folder(&path(at)).await), StoreErrorKind::InTheWay);
+        assert_eq!(
+            kind(store.remove_folder(&path(at)).await),
+            StoreErrorKind::InTheWay
+        );
         let aside = store.set_aside(&path(at), &path("aside.md")).await;
         assert_eq!(kind(aside), StoreErrorKind::InTheWay);
         assert!(place.root.join(at).is_symlink());
@@ -96,18 +133,29 @@ async fn links_planted_during_a_run_are_not_followed() {
     let place = Place::new();
     let store = open(&place.root);
     let ours = put(&store, "d/a.md", b"ours").await.unwrap();
-    let staged = store.stage(&path("d/b.md"), Bytes::from("b"), meta(b"b")).await.unwrap();
+    let staged = store
+        .stage(&path("d/b.md"), Bytes::from("b"), meta(b"b"))
+        .await
+        .unwrap();
     fs::rename(place.root.join("d"), place.root.join("was-d")).unwrap();
     symlink(&place.outside, place.root.join("d")).unwrap();
-    let refused = store.publish(staged, &Expect::Absent, Retire::Discard).await.unwrap_err();
+    let refused = store
+        .publish(staged, &Expect::Absent, Retire::Discard)
+        .await
+        .unwrap_err();
     assert_eq!(refused.error.kind, StoreErrorKind::InTheWay);
-    let removed = store.remove_file(&path("d/a.md"), &ours, Retire::Discard).await;
+    let removed = store
+        .remove_file(&path("d/a.md"), &ours, Retire::Discard)
+        .await;
     assert_eq!(kind(removed), StoreErrorKind::Changed);
     store.flush().await.unwrap();
     // The content is not lost: once the link is gone, it can be published.
     fs::remove_file(place.root.join("d")).unwrap();
     let staged = refused.staged.unwrap();
-    store.publish(staged, &Expect::Absent, Retire::Discard).await.unwrap();
+    store
+        .publish(staged, &Expect::Absent, Retire::Discard)
+        .await
+        .unwrap();
     assert_eq!(names(&place.root.join("d")), ["b.md"]);
     place.outside_is_untouched();
 }
@@ -118,20 +166,37 @@ async fn our_own_folder_may_not_be_a_link_either() {
     symlink(&place.outside, place.root.join(".obsync")).unwrap();
     let store = open(&place.root);
     assert_eq!(kind(store.identity().await), StoreErrorKind::InTheWay);
-    assert_eq!(kind(store.set_identity("id").await), StoreErrorKind::InTheWay);
+    assert_eq!(
+        kind(store.set_identity("id").await),
+        StoreErrorKind::InTheWay
+    );
     assert_eq!(kind(store.lock()), StoreErrorKind::InTheWay);
-    assert_eq!(kind(put(&store, "a.md", b"x").await), StoreErrorKind::InTheWay);
+    assert_eq!(
+        kind(put(&store, "a.md", b"x").await),
+        StoreErrorKind::InTheWay
+    );
     assert_eq!(kind(store.sweep().await), StoreErrorKind::InTheWay);
     place.outside_is_untouched();
     // Nor may the files in it.
     fs::remove_file(place.root.join(".obsync")).unwrap();
     fs::create_dir(place.root.join(".obsync")).unwrap();
     for name in ["id.json", "id.json.new", "lock"] {
-        symlink(place.outside.join("secret.md"), place.root.join(".obsync").join(name)).unwrap();
+        symlink(
+            place.outside.join("secret.md"),
+            place.root.join(".obsync").join(name),
+        )
+        .unwrap();
     }
-    symlink(place.outside.join("secret.md"), place.root.join(".obsyncignore")).unwrap();
+    symlink(
+        place.outside.join("secret.md"),
+        place.root.join(".obsyncignore"),
+    )
+    .unwrap();
     assert_eq!(kind(store.identity().await), StoreErrorKind::InTheWay);
-    assert_eq!(kind(store.set_identity("id").await), StoreErrorKind::InTheWay);
+    assert_eq!(
+        kind(store.set_identity("id").await),
+        StoreErrorKind::InTheWay
+    );
     assert_eq!(kind(store.ignore_file().await), StoreErrorKind::InTheWay);
     place.outside_is_untouched();
 }
@@ -145,7 +210,12 @@ async fn a_listing_names_links_and_does_not_enter_them() {
     let listed = open(&place.root).list(".obsidian").await.unwrap();
     let found: Vec<_> = listed
         .iter()
-        .map(|listed| (listed.path.as_str(), matches!(listed.found, Found::Foreign(_))))
+        .map(|listed| {
+            (
+                listed.path.as_str(),
+                matches!(listed.found, Found::Foreign(_)),
+            )
+        })
         .collect();
     assert_eq!(found, [("a.md", false), ("chain", true), ("out", true)]);
 }
@@ -157,7 +227,11 @@ async fn a_sweep_follows_no_forged_note() {
     fs::write(place.outside.join("sub/.obsync-tmp-x"), "theirs").unwrap();
     fs::create_dir_all(place.root.join(".obsync/tmp")).unwrap();
     for (note, folder) in [("x", "out/sub"), ("y", "../outside/sub"), ("z", "/etc")] {
-        fs::write(place.root.join(format!(".obsync/tmp/{note}.beside")), folder).unwrap();
+        fs::write(
+            place.root.join(format!(".obsync/tmp/{note}.beside")),
+            folder,
+        )
+        .unwrap();
     }
     open(&place.root).sweep().await.unwrap();
     assert_eq!(names(&place.root.join(".obsync/tmp")), [""; 0]);
@@ -184,11 +258,17 @@ async fn the_root_itself_may_be_a_link() {
 async fn pipes_and_devices_are_foreign() {
     let place = Place::new();
     let fifo = place.root.join("pipe.md");
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .unwrap();
     assert!(made.success());
     let store = open(&place.root);
     let found = store.inspect(&path("pipe.md"), None).await.unwrap();
     assert_eq!(found, Found::Foreign("a named pipe".to_owned()));
     assert_eq!(store.hash(&path("pipe.md")).await.unwrap(), None);
-    assert_eq!(kind(put(&store, "pipe.md", b"x").await), StoreErrorKind::InTheWay);
+    assert_eq!(
+        kind(put(&store, "pipe.md", b"x").await),
+        StoreErrorKind::InTheWay
+    );
 }

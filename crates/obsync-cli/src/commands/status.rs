@@ -1,0 +1,150 @@
+//! `status`: where things stand, from the state folder alone.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use obsidian_sync::Millis;
+use obsync_core::{Counts, Header, RunStatus, StateStore as _, StoreError, Unapplied};
+use obsync_local::SqliteStateStore;
+use serde_json::{Value, json};
+
+use crate::args::Status;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::local_states::{LocalState, local_states};
+use crate::output::{Answer, bytes, count, table};
+
+pub(crate) async fn run(context: &Context, args: &Status) -> Result<Answer, Failure> {
+    let states = local_states(&context.state_dir(), args.vault.as_deref()).await?;
+    let (mut list, mut data) = (Vec::new(), String::new());
+    let mut failure = None;
+    for state in &states {
+        if !data.is_empty() {
+            data.push('\n');
+        }
+        match read(state).await {
+            Ok(facts) => {
+                list.push(facts.json(state));
+                data.push_str(&facts.text(state));
+            }
+            Err(error) => {
+                let error = Failure::from(error);
+                list.push(json!({
+                    "vault_id": state.id(), "name": state.name(), "dest": state.dest(),
+                    "known": false, "error": error.json(),
+                }));
+                let rows = [
+                    heading(state),
+                    vec!["state".to_owned(), error.message.clone()],
+                ];
+                data.push_str(&table(&rows));
+                failure = Some(error);
+            }
+        }
+    }
+    let status = if failure.is_some() { "failed" } else { "ok" };
+    let mut answer = Answer::new(json!({ "status": status, "vaults": list })).data(data);
+    if states.is_empty() {
+        answer = answer.say("nothing was synced from here yet");
+    }
+    answer.exit = failure.as_ref().map_or(Exit::Done, |failure| failure.exit);
+    answer.failure = failure;
+    Ok(answer)
+}
+
+/// What a state and the note on its runs tell.
+struct Facts {
+    header: Header,
+    counts: Counts,
+    unapplied: Vec<Unapplied>,
+    runs: RunStatus,
+}
+
+async fn read(state: &LocalState) -> Result<Facts, StoreError> {
+    let store = SqliteStateStore::open_read_only(&state.paths);
+    Ok(Facts {
+        header: store.header().await?,
+        counts: store.counts().await?,
+        unapplied: store.unapplied().await?,
+        runs: store.status().await?,
+    })
+}
+
+impl Facts {
+    fn json(&self, state: &LocalState) -> Value {
+        let time = |at: Option<Millis>| at.map(|at| timestamp(at).to_string());
+        let unapplied: Vec<Value> = self
+            .unapplied
+            .iter()
+            .map(|item| {
+                json!({
+                    "path": item.name, "uid": item.uid, "kind": item.kind,
+                    "message": item.message, "attempts": item.attempts,
+                })
+            })
+            .collect();
+        let mut json = json!({
+            "vault_id": state.id(), "name": state.name(), "dest": state.dest(), "known": true,
+            "cursor": self.header.cursor, "files": self.counts.files, "bytes": self.counts.bytes,
+            "last_run": time(self.runs.last_run), "last_change": time(self.runs.last_change),
+            "last_success": time(self.runs.last_success), "pending": self.runs.pending,
+            "problems": unapplied,
+        });
+        if let Some(error) = &self.runs.last_error {
+            json["last_error"] = json!({
+                "at": timestamp(error.at).to_string(), "kind": error.kind,
+                "message": error.message,
+            });
+        }
+        json
+    }
+
+    fn text(&self, state: &LocalState) -> String {
+        let row = |name: &str, value: String| vec![name.to_owned(), value];
+        let mut rows = vec![
+            heading(state),
+            row("  id", state.id().to_owned()),
+            row(
+                "  last success",
+                self.runs.last_success.map_or("never".to_owned(), ago),
+            ),
+            row(
+                "  last change",
+                self.runs.last_change.map_or("never".to_owned(), ago),
+            ),
+            row("  cursor", self.header.cursor.to_string()),
+            row(
+                "  files",
+                format!("{}, {}", self.counts.files, bytes(self.counts.bytes)),
+            ),
+            row("  pending", count(self.runs.pending, "file")),
+        ];
+        if let Some(error) = &self.runs.last_error {
+            rows.push(row(
+                "  last error",
+                format!("{}: {}", ago(error.at), error.message),
+            ));
+        }
+        rows.extend(
+            self.unapplied
+                .iter()
+                .map(|item| row("  not brought", format!("{}: {}", item.name, item.message))),
+        );
+        table(&rows)
+    }
+}
+
+fn heading(state: &LocalState) -> Vec<String> {
+    vec![state.name().to_owned(), format!("→ {}", state.dest())]
+}
+
+fn timestamp(at: Millis) -> Timestamp {
+    Timestamp::from_millisecond(at.0).unwrap_or_default()
+}
+
+/// A time, with how long ago it was.
+fn ago(at: Millis) -> String {
+    let at = timestamp(at);
+    let passed = Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default();
+    format!("{at:.0} ({} ago)", indicatif::HumanDuration(passed))
+}

@@ -1,0 +1,207 @@
+//! `sync`: one run, or with `--dry-run` what it would do.
+
+use std::time::Instant;
+
+use obsync_core::report::{ProblemKind, Report, Status};
+use obsync_core::{Preview, SyncRun};
+use serde_json::json;
+
+use crate::args::{Global, Sync};
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::options::sync_options;
+use crate::output::{Answer, bytes, table};
+use crate::run::{Known, Wanted};
+
+pub(crate) async fn run(
+    context: &Context,
+    args: &Sync,
+    global: &Global,
+) -> Result<Answer, Failure> {
+    let began = Instant::now();
+    let mut known = Known::new(&args.target);
+    let result = async {
+        let wanted = Wanted {
+            target: &args.target,
+            options: sync_options(&context.settings, context.device(), args.full)?,
+            global,
+            read_only: args.dry_run,
+        };
+        let run = known.run(context, wanted).await?;
+        if args.dry_run {
+            Ok(planned(run.preview().await?))
+        } else {
+            sync(&run, began).await
+        }
+    }
+    .await;
+    let named = format!("'{}' → {}", known.vault_name(), known.dest());
+    let result = result.map(|mut answer: Answer| {
+        answer.words.insert(0, named);
+        answer
+    });
+    Ok(known.tell(result))
+}
+
+/// What a run would do, as data: it is what was asked for.
+fn planned(preview: Preview) -> Answer {
+    let rows: Vec<Vec<String>> = preview
+        .steps
+        .iter()
+        .map(|step| {
+            let from = step.from.as_ref().map(|from| format!("(from {from})"));
+            let size = step.bytes.map(|size| format!("({})", bytes(size)));
+            let note = step.note.clone();
+            let more: Vec<String> = [from, size, note].into_iter().flatten().collect();
+            vec![step.action.to_owned(), step.path.clone(), more.join(" ")]
+        })
+        .collect();
+    let mut answer = Answer::new(json!({
+        "status": "planned", "steps": preview.steps, "notes": preview.notes,
+    }))
+    .data(table(&rows));
+    answer = preview.notes.into_iter().fold(answer, Answer::say);
+    if rows.is_empty() {
+        answer = answer.say("there is nothing to do");
+    }
+    if let Some(tripped) = preview.guard {
+        let failure = Failure::from(obsync_core::SyncError::from(tripped));
+        answer.exit = failure.exit;
+        answer.failure = Some(failure);
+    }
+    answer
+}
+
+async fn sync(run: &SyncRun, began: Instant) -> Result<Answer, Failure> {
+    let report = run.run().await?;
+    let took = began.elapsed();
+    let mut answer = Answer::new(json!({
+        "status": report.status,
+        "files_downloaded": report.files_downloaded,
+        "files_moved": report.files_moved,
+        "files_deleted": report.files_deleted,
+        "files_failed": report.files_failed,
+        "files_skipped": report.files_skipped,
+        "files_hidden": report.files_hidden,
+        "bytes": report.bytes,
+        "cursor": report.cursor,
+        "remaining": report.remaining,
+        "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "problems": report.problems,
+        "notes": report.notes,
+    }));
+    answer.words = summary(&report);
+    answer.exit = match report.status {
+        Status::Complete => Exit::Done,
+        Status::Partial => Exit::Partial,
+        Status::Failed => Exit::Failed,
+    };
+    if let Some(error) = report.error {
+        let failure = Failure::from(error);
+        if report.status == Status::Failed {
+            answer.exit = failure.exit;
+        }
+        answer.failure = Some(failure);
+    }
+    Ok(answer)
+}
+
+/// The run in words: numbers, then each problem once.
+fn summary(report: &Report) -> Vec<String> {
+    let mut lines = report.notes.clone();
+    for problem in &report.problems {
+        let what = match problem.kind {
+            ProblemKind::Failed => "failed",
+            ProblemKind::Kept => "kept",
+            ProblemKind::Skipped => "skipped",
+        };
+        lines.push(format!("  {what}: {}: {}", problem.path, problem.message));
+    }
+    let numbers = [
+        (report.files_downloaded, "downloaded"),
+        (report.files_moved, "moved"),
+        (report.files_deleted, "deleted"),
+        (report.files_failed, "failed"),
+        (report.files_skipped, "skipped"),
+        (report.files_hidden, "left out by the settings"),
+        (report.remaining, "still to come"),
+    ];
+    let told: Vec<String> = numbers
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    let status = match report.status {
+        Status::Complete => "done",
+        Status::Partial => "partly done, run again",
+        Status::Failed => "failed",
+    };
+    let changed = report.files_downloaded + report.files_moved + report.files_deleted > 0;
+    lines.push(match (told.is_empty(), changed, report.status) {
+        (true, _, Status::Complete) => "up to date".to_owned(),
+        (false, false, Status::Complete) => format!("up to date ({})", told.join(", ")),
+        (true, _, _) => status.to_owned(),
+        _ => format!("{status}: {} ({})", told.join(", "), bytes(report.bytes)),
+    });
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obsidian_sync::{Uid, VaultVersion};
+    use obsync_core::report::Problem;
+
+    fn report(status: Status) -> Report {
+        Report {
+            status,
+            files_downloaded: 0,
+            files_moved: 0,
+            files_deleted: 0,
+            files_failed: 0,
+            files_skipped: 0,
+            files_hidden: 0,
+            bytes: 0,
+            cursor: VaultVersion(7),
+            remaining: 0,
+            problems: Vec::new(),
+            notes: Vec::new(),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn the_summary_names_what_was_not_brought_and_why() {
+        assert_eq!(summary(&report(Status::Complete)), ["up to date"]);
+
+        let skipped = Problem {
+            path: "../x".into(),
+            uid: Uid(3),
+            kind: ProblemKind::Skipped,
+            message: "the name has a '.' or '..' segment".into(),
+        };
+        let idle = Report {
+            files_skipped: 1,
+            problems: vec![skipped],
+            ..report(Status::Complete)
+        };
+        assert_eq!(
+            summary(&idle),
+            [
+                "  skipped: ../x: the name has a '.' or '..' segment",
+                "up to date (1 skipped)"
+            ]
+        );
+
+        let partial = Report {
+            files_downloaded: 2,
+            files_failed: 1,
+            bytes: 2048,
+            ..report(Status::Partial)
+        };
+        assert_eq!(
+            summary(&partial),
+            ["partly done, run again: 2 downloaded, 1 failed (2.00 KiB)"]
+        );
+    }
+}

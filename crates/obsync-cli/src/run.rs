@@ -1,0 +1,136 @@
+//! A vault and a folder → a [`SyncRun`], with all its parts put together.
+
+use std::sync::Arc;
+
+use obsidian_sync::Vault;
+use obsync_config::{PasswordFlag, PasswordSources, find_vault, open_vault};
+use obsync_core::clock::{Clock as _, SystemClock};
+use obsync_core::{StateStore, SyncOptions, SyncRun, VaultStore as _};
+use obsync_local::{About, FolderOptions, FolderStore, SqliteStateStore, Trash, destination};
+use serde_json::{Map, Value, json};
+
+use crate::args::{Global, Target};
+use crate::context::{Context, USER_AGENT, folder};
+use crate::exit::{Exit, Failure};
+use crate::output::Answer;
+use crate::progress::progress;
+use crate::signals::stop_signal;
+
+/// What a command wants of a run.
+pub(crate) struct Wanted<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) options: SyncOptions,
+    pub(crate) global: &'a Global,
+    /// Whether it only looks: no lock is taken and nothing is written.
+    pub(crate) read_only: bool,
+}
+
+/// What is known of the vault and the destination so far: told also when the command fails.
+#[derive(Default)]
+pub(crate) struct Known {
+    vault: Option<Vault>,
+    dest: String,
+}
+
+impl Known {
+    pub(crate) fn new(target: &Target) -> Self {
+        Self {
+            vault: None,
+            dest: target.dest.display().to_string(),
+        }
+    }
+
+    /// Puts a run together: checks the folder, opens the vault, then locks and opens the state.
+    pub(crate) async fn run(
+        &mut self,
+        context: &Context,
+        wanted: Wanted<'_>,
+    ) -> Result<SyncRun, Failure> {
+        let target = wanted.target;
+        let dest = folder(&target.dest)?;
+        // What is wrong with the folder needs no sign-in to be told.
+        self.dest = FolderStore::open(&dest, FolderOptions::default())?.location();
+
+        let password = target.password();
+        if let Some(warning) = password.as_ref().and_then(PasswordFlag::warning) {
+            context.printer.warning(warning);
+        }
+        let vault = find_vault(&context.account, &context.rest, &target.vault).await?;
+        let vault = self.vault.insert(vault);
+        let passwords = PasswordSources {
+            flag: password.as_ref(),
+            credentials: &context.settings.credentials,
+            prompt: &context.prompt,
+        };
+        let open = open_vault(&context.account, &context.rest, vault, passwords).await?;
+
+        let trash = context
+            .settings
+            .trash
+            .value
+            .then(|| Trash::new(&context.state_dir().trash(&vault.id), SystemClock.now()));
+        let options = FolderOptions {
+            vault_id: Some(vault.id.clone()),
+            trash,
+            ..FolderOptions::default()
+        };
+        let store = FolderStore::open(&dest, options)?;
+        let about = About::new(&vault.id, &vault.name, destination(&dest));
+        let paths = context.state_dir().state(&about);
+        let state: Arc<dyn StateStore> = if wanted.read_only {
+            Arc::new(SqliteStateStore::open_read_only(&paths))
+        } else {
+            let state = SqliteStateStore::open(&paths, &about)?;
+            store.lock()?;
+            Arc::new(state)
+        };
+        let stop = stop_signal(&context.printer.screen).map_err(|error| {
+            Failure::new(Exit::Failed, "signals", format!("can't start: {error}"))
+        })?;
+        Ok(SyncRun {
+            vault: vault.id.clone(),
+            vault_name: vault.name.clone(),
+            connector: open
+                .connector
+                .device(&wanted.options.device)
+                .user_agent(USER_AGENT),
+            cipher: open.cipher,
+            store: Arc::new(store),
+            state,
+            options: wanted.options,
+            // Not before a password was asked for: a bar would draw over the question.
+            progress: progress(wanted.global, &context.printer.screen),
+            clock: Arc::new(SystemClock),
+            stop,
+        })
+    }
+
+    /// The vault's name, as far as it is known.
+    pub(crate) fn vault_name(&self) -> &str {
+        self.vault.as_ref().map_or("", |vault| &vault.name)
+    }
+
+    pub(crate) fn dest(&self) -> &str {
+        &self.dest
+    }
+
+    /// The result, or the failure, with the vault and the destination named in its document.
+    pub(crate) fn tell(&self, result: Result<Answer, Failure>) -> Answer {
+        let mut answer = result.unwrap_or_else(|failure| {
+            let mut answer = Answer::new(json!({ "status": "failed" }));
+            answer.exit = failure.exit;
+            answer.failure = Some(failure);
+            answer
+        });
+        let mut json = Map::new();
+        let vault = self
+            .vault
+            .as_ref()
+            .map(|vault| json!({ "id": vault.id, "name": vault.name }));
+        json.insert("vault".to_owned(), vault.unwrap_or(Value::Null));
+        json.insert("dest".to_owned(), self.dest.as_str().into());
+        json.append(&mut answer.json);
+        answer.json = json;
+        answer
+    }
+}

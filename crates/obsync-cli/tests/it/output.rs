@@ -1,0 +1,179 @@
+//! Standard output is data, in one document with `--json`; all else goes to standard error.
+
+use serde_json::Value;
+
+use crate::sandbox::{EMAIL, PASSWORD, Sandbox, VAULT_PASSWORD};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_prints_exactly_one_document_with_json() {
+    let (mut sandbox, _) = Sandbox::with_vault().await;
+    sandbox.set("OBSIDIAN_TOTP_SECRET", "JBSWY3DPEHPK3PXP");
+    let commands: [(&str, &[&str]); 14] = [
+        ("login", &["login"]),
+        ("whoami", &["whoami"]),
+        ("totp", &["totp"]),
+        ("vaults", &["vaults"]),
+        ("sync", &["sync", "My vault", "--dest", "notes"]),
+        (
+            "sync",
+            &["sync", "My vault", "--dest", "notes", "--dry-run"],
+        ),
+        ("verify", &["verify", "My vault", "--dest", "notes"]),
+        ("status", &["status"]),
+        ("reset", &["reset", "My vault"]),
+        ("config show", &["config", "show"]),
+        ("config example", &["config", "example"]),
+        ("config path", &["config", "path"]),
+        ("completions", &["completions", "bash"]),
+        ("logout", &["logout"]),
+    ];
+    for (name, arguments) in commands {
+        let run = sandbox.obsync(&[arguments, &["--json"]].concat()).exits(0);
+        assert_eq!(run.json()["command"], name);
+        assert_eq!(run.json()["error"], Value::Null);
+    }
+    sandbox.unset("OBSIDIAN_PASSWORD");
+    for (name, arguments) in commands {
+        let run = sandbox.obsync(&[arguments, &["--json", "--config", "absent"]].concat());
+        let document = run.json();
+        match name {
+            // These need no settings.
+            "config example" | "config path" | "completions" => assert_eq!(run.status, Some(0)),
+            _ => {
+                assert_eq!(run.status, Some(2), "{run:?}");
+                assert_eq!(document["error"]["kind"], "settings_unreadable");
+                assert_eq!(document["status"], "failed");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_usage_exits_2_in_both_forms() {
+    let sandbox = Sandbox::new().await;
+    let run = sandbox
+        .obsync(&["sync", "My vault"])
+        .exits(2)
+        .says("--dest <DIR>");
+    assert_eq!(run.stdout, "");
+    let run = sandbox.obsync(&["sync", "My vault", "--json"]).exits(2);
+    let message = run.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert_eq!(
+        message,
+        "the following required arguments were not provided: --dest <DIR>"
+    );
+    sandbox.obsync(&["snyc"]).exits(2).says("sync");
+    sandbox.obsync(&["--json", "snyc"]).exits(2).json();
+    sandbox.obsync(&["--help"]).exits(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_shown_with_their_origin_and_without_secrets() {
+    let mut sandbox = Sandbox::signed_in().await;
+    sandbox.write(".config/obsync/config.json", "{\"connections\": 8}");
+    sandbox.set("OBSYNC_CONNECTIONS", "2");
+    let run = sandbox.obsync(&["config", "show"]).exits(0);
+    let line = |key: &str| {
+        run.stdout
+            .lines()
+            .find(|line| line.starts_with(key))
+            .unwrap()
+    };
+    assert!(
+        line("connections").ends_with("OBSYNC_CONNECTIONS"),
+        "{run:?}"
+    );
+    assert!(line("email").contains(EMAIL), "{run:?}");
+    assert!(line("password").contains("(set)"), "{run:?}");
+    assert!(!run.stdout.contains("account password"), "{run:?}");
+    sandbox.unset("OBSYNC_CONNECTIONS");
+    let run = sandbox.obsync(&["config", "show"]).exits(0);
+    assert!(
+        run.stdout
+            .contains("~/.config/obsync/config.json:1:17: connections"),
+        "{run:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_is_a_config_that_works() {
+    let sandbox = Sandbox::new().await;
+    let run = sandbox.obsync(&["config", "example"]).exits(0);
+    let example = sandbox.write("example.json", &run.stdout);
+    sandbox.write("credentials.json", "{}");
+    sandbox
+        .obsync(&["config", "show", "--config", &example])
+        .exits(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_leaves_is_no_failure() {
+    let sandbox = Sandbox::new().await;
+    let mut child = sandbox.command(&["completions", "zsh"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let run = sandbox.finish(child).exits(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completions_and_the_manual_come_from_the_grammar() {
+    let sandbox = Sandbox::new().await;
+    for shell in ["bash", "zsh", "fish"] {
+        let script = sandbox.obsync(&["completions", shell]).exits(0).stdout;
+        assert!(script.contains("max-delete"), "{shell}");
+    }
+    let page = sandbox.obsync(&["man"]).exits(0).stdout;
+    for word in [".TH obsync", "obsync sync", "max\\-delete", "Exit status"] {
+        assert!(page.contains(word), "{word}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_reaches_a_log_or_a_state_file_at_any_level() {
+    let (mut sandbox, _) = Sandbox::with_vault().await;
+    sandbox.set("LOG_LEVEL", "trace");
+    let sync = ["sync", "My vault", "--dest", "notes", "--json", "-vv"];
+    let mut said = String::new();
+    let mut run = |sandbox: &Sandbox, arguments: &[&str]| {
+        let run = sandbox.obsync(arguments);
+        said.push_str(&run.stdout);
+        said.push_str(&run.stderr);
+    };
+    run(&sandbox, &["login", "-vv"]);
+    let token = sandbox.read(".local/state/obsync/token.json");
+    let token: Value = serde_json::from_str(&token).unwrap();
+    run(&sandbox, &sync);
+    run(&sandbox, &["status", "--json"]);
+    sandbox.server.revoke_tokens(EMAIL).unwrap();
+    run(&sandbox, &sync);
+    sandbox.set("OBSIDIAN_VAULT_PASSWORD", "wrong horse");
+    run(&sandbox, &sync);
+    sandbox.set("OBSIDIAN_AUTH_TOKEN", "stale token");
+    run(&sandbox, &sync);
+    assert!(
+        said.contains("DEBUG") || said.contains("TRACE"),
+        "nothing was logged: {said}"
+    );
+
+    let secrets = [
+        PASSWORD,
+        VAULT_PASSWORD,
+        token["token"].as_str().unwrap(),
+        "wrong horse",
+        "stale token",
+    ];
+    for secret in secrets {
+        assert!(!said.contains(secret), "'{secret}' was printed: {said}");
+        for file in sandbox.files(".local/state/obsync") {
+            let content = std::fs::read(&file).unwrap();
+            let found = content
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes());
+            assert!(
+                !found || file.ends_with("token.json"),
+                "'{secret}' in {}",
+                file.display()
+            );
+        }
+    }
+}
