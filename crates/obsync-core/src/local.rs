@@ -52,20 +52,20 @@ pub(crate) async fn look(question: &Question<'_>) -> Result<HashMap<VaultPath, L
         paths.extend(entries.keys());
     }
     paths.retain(|path| !found.contains_key(*path) && store.check_path(path).is_ok());
+    // Owned: a closure over borrowed paths would keep the run from moving between threads.
+    let paths: Vec<VaultPath> = paths.into_iter().cloned().collect();
     let looked: Vec<(VaultPath, Found)> = stream::iter(paths)
-        .map(|path| async {
-            let known = entries
-                .get(path)
-                .and_then(Entry::file)
-                .map(|file| &file.stamp);
-            Ok((path.clone(), store.inspect(path, known).await?))
+        .map(|path| async move {
+            let known = entries.get(&path).and_then(Entry::file).map(|file| &file.stamp);
+            let found = store.inspect(&path, known).await?;
+            Ok((path, found))
         })
         .buffer_unordered(LOOKS)
         .try_collect()
         .await?;
     found.extend(looked);
     stream::iter(found)
-        .map(|(path, found)| async {
+        .map(|(path, found)| async move {
             let local = compare(store, &path, found, entries.get(&path)).await?;
             Ok((path, local))
         })

@@ -107,7 +107,8 @@ pub struct Contents {
     pub entries: HashMap<VaultPath, Entry>,
 }
 
-/// One change of the state. Applied whole or not at all.
+/// One change of the state. Applied whole or not at all; what it takes away goes before what it
+/// adds, so that a path or name in both is there afterwards.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// The new header, if it changes.

@@ -242,7 +242,8 @@ pub trait VaultStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreErrorKind::Changed`] when `expect` does not hold: nothing happened, and the staged
-    /// content is handed back to try again.
+    /// content is handed back to try again. [`StoreErrorKind::InTheWay`], likewise, when a folder
+    /// or a link is at the path, or something that is no folder above it.
     async fn publish(
         &self,
         staged: Staged,
@@ -266,13 +267,13 @@ pub trait VaultStore: Send + Sync {
     /// content is kept out of the way of the vault's.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Changed`] when something is at `to`.
+    /// [`StoreErrorKind::Changed`] when something is at `to`, or nothing at `from`.
     async fn set_aside(&self, from: &VaultPath, to: &VaultPath) -> Result<(), StoreError>;
 
     /// Removes a file that is still `stamp`. Absent is success.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Changed`] when it is not `stamp`.
+    /// [`StoreErrorKind::Changed`] when it is not `stamp`, or no file.
     async fn remove_file(
         &self,
         path: &VaultPath,

@@ -123,3 +123,15 @@ async fn progress_tells_the_plan_and_every_file() {
     assert_eq!(count("Planned { downloads: 2, bytes: 5,"), 1, "{events:?}");
     assert_eq!((count("Downloaded"), count("Bytes")), (2, 2));
 }
+
+/// Front ends spawn runs: several vaults side by side, or one beside a signal handler.
+#[tokio::test]
+async fn runs_can_be_spawned() {
+    let bench = Bench::new().await;
+    bench.put("a.md", "A");
+    let run = bench.sync_run();
+    let report = tokio::spawn(async move { run.run().await }).await.unwrap().unwrap();
+    assert_eq!(report.files_downloaded, 1);
+    let run = bench.sync_run();
+    assert!(tokio::spawn(async move { run.verify().await }).await.unwrap().unwrap().is_right());
+}
