@@ -252,10 +252,7 @@ impl SyncRun {
                 Ok(())
             }
         };
-        let error = match applied.and(closed) {
-            Ok(()) => None,
-            Err(error) => Some(error),
-        };
+        let error = applied.and(closed).err();
         let Applier {
             ledger, mut tally, ..
         } = applier;

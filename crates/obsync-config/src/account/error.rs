@@ -20,10 +20,10 @@ pub enum AccountError {
         why: SignedOut,
     },
     /// A token that was given, or that a sign-in just brought, was refused.
-    #[error("the service refused the token ({origin})")]
+    #[error("the service refused the token {}", whence(.given.as_deref()))]
     TokenRefused {
-        /// Where it came from.
-        origin: Box<Origin>,
+        /// Where it was given; `None` for one from a sign-in of this run.
+        given: Option<Box<Origin>>,
         /// What the service said.
         #[source]
         source: obsidian_sync::Error,
@@ -116,7 +116,7 @@ impl AccountError {
                 "run 'obsync login'",
                 "unattended: give OBSIDIAN_EMAIL and OBSIDIAN_PASSWORD, or OBSIDIAN_AUTH_TOKEN",
             ],
-            Self::TokenRefused { origin, .. } if **origin != Origin::Default => {
+            Self::TokenRefused { given: Some(_), .. } => {
                 &["give a token that is still valid, or unset it and run 'obsync login'"]
             }
             Self::CoolingDown { .. } => &[
@@ -141,5 +141,12 @@ impl AccountError {
             _ => &[],
         };
         hints.iter().map(|&hint| hint.to_owned()).collect()
+    }
+}
+
+fn whence(given: Option<&Origin>) -> String {
+    match given {
+        Some(origin) => format!("of {origin}"),
+        None => "that it had just given".to_owned(),
     }
 }

@@ -23,7 +23,6 @@ pub use self::login::{Login, Logout};
 use self::sign_in::{Codes, SignIn};
 use crate::cooldown::Cooldown;
 use crate::credentials::Credentials;
-use crate::origin::Origin;
 use crate::private_file::FileError;
 use crate::settings::Settings;
 use crate::timing::Timing;
@@ -195,13 +194,13 @@ impl Account {
         }
         if let Some(given) = &self.credentials.auth_token {
             return Err(AccountError::TokenRefused {
-                origin: Box::new(given.origin.clone()),
+                given: Some(Box::new(given.origin.clone())),
                 source,
             });
         }
         if session.signed_in {
             return Err(AccountError::TokenRefused {
-                origin: Box::new(Origin::Default),
+                given: None,
                 source,
             });
         }

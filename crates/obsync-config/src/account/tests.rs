@@ -181,7 +181,7 @@ async fn a_given_token_is_used_as_it_is() {
         .unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the service refused the token (OBSIDIAN_AUTH_TOKEN)",
+        "the service refused the token of OBSIDIAN_AUTH_TOKEN",
         "it says: do not sign in"
     );
     assert_eq!(service.calls(), [""; 0]);

@@ -5,7 +5,9 @@
 //! [`state_store_tests!`](crate::state_store_tests) for a [`StateStore`].
 //!
 //! ```ignore
-//! async fn home() -> MyHome { … }
+//! async fn home() -> MyHome {
+//!     MyHome::fresh()
+//! }
 //! obsync_core::vault_store_tests!(home);
 //! ```
 

@@ -1,4 +1,4 @@
-//! The suite for [`VaultStore`](crate::VaultStore): its list of cases, and what they share.
+//! The suite for [`VaultStore`]: its list of cases, and what they share.
 
 mod change;
 mod names;
@@ -18,7 +18,8 @@ use crate::store::{
     Expect, FileMeta, PublishError, Retire, Stamp, StoreError, StoreErrorKind, VaultStore,
 };
 
-/// Makes a test of each case for the async function that gives a fresh [`VaultHome`].
+/// Makes a test of each case for the async function that gives a fresh
+/// [`VaultHome`](super::VaultHome).
 #[macro_export]
 macro_rules! vault_store_tests {
     ($home:path) => {

@@ -106,7 +106,7 @@ fn a_local_edit_meets_a_remote_change() {
         .file(2, "x.md", "new");
     check(&world, &[&format!("download x.md ({COPY})")]);
     check(
-        &world.clone().mirror(),
+        &world.mirror(),
         &["download x.md (replaces your text)"],
     );
 }
@@ -265,7 +265,7 @@ fn a_file_becomes_a_folder() {
         .folder(3, "a")
         .file(4, "a/x.md", "Y");
     check(&world, &["delete a", "create-folder a", "download a/x.md"]);
-    let edited = world.clone().local("a", "mine");
+    let edited = world.local("a", "mine");
     check(
         &edited,
         &["set-aside a", "create-folder a", "download a/x.md"],

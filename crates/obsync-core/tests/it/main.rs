@@ -1,5 +1,7 @@
 //! The engine against the local service: real protocol, real encryption, stores in memory.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod bench;
 mod changes;
 mod crash;
