@@ -257,7 +257,8 @@ impl Ledger {
         if self.outstanding.is_empty() {
             self.header.full_pending = false;
         }
-        self.commit().await
+        self.commit().await?;
+        self.state.checkpoint().await
     }
 
     fn watermark(&self) -> VaultVersion {

@@ -56,7 +56,10 @@ pub(crate) async fn look(question: &Question<'_>) -> Result<HashMap<VaultPath, L
     let paths: Vec<VaultPath> = paths.into_iter().cloned().collect();
     let looked: Vec<(VaultPath, Found)> = stream::iter(paths)
         .map(|path| async move {
-            let known = entries.get(&path).and_then(Entry::file).map(|file| &file.stamp);
+            let known = entries
+                .get(&path)
+                .and_then(Entry::file)
+                .map(|file| &file.stamp);
             let found = store.inspect(&path, known).await?;
             Ok((path, found))
         })

@@ -221,6 +221,16 @@ pub trait StateStore: Send + Sync {
     /// When it could not be applied.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 
+    /// Makes every commit so far durable. Homes whose files mark themselves
+    /// ([`crate::VaultStore::marks_own_files`]) may delay commits until then. It ends a run's
+    /// effects: what keeps other runs out may be let go until the next one.
+    ///
+    /// # Errors
+    /// When it could not be done.
+    async fn checkpoint(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// How runs went; the default before the first.
     ///
     /// # Errors

@@ -224,6 +224,19 @@ pub trait VaultStore: Send + Sync {
         size: u64,
     ) -> Result<Box<dyn StagedWriter>, StoreError>;
 
+    /// As [`VaultStore::stage_stream`], for content whose meta is known before its bytes: a store
+    /// whose files carry a mark (S3) must know it when large content begins.
+    ///
+    /// # Errors
+    /// When the store can't take it.
+    async fn stage_stream_of(
+        &self,
+        path: &VaultPath,
+        meta: &FileMeta,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        self.stage_stream(path, meta.size).await
+    }
+
     /// Stages a copy of a file that is already here. Fails with [`StoreErrorKind::Changed`] when
     /// the source is no longer `source_stamp` or its bytes are not `meta.hash`.
     ///

@@ -117,6 +117,7 @@ pub async fn keeps_the_header(home: &impl StateHome) {
         store.commit(set([("a.md", file(1, 1))])).await.unwrap();
         assert_eq!(store.header().await.unwrap(), header);
     }
+    store.checkpoint().await.unwrap();
     drop(store);
     let header = home.open().await.header().await.unwrap();
     assert_eq!(
@@ -148,6 +149,7 @@ pub async fn keeps_entries(home: &impl StateHome) {
         .commit(set([("twice", file(7, 1)), ("twice", file(8, 2))]))
         .await
         .unwrap();
+    store.checkpoint().await.unwrap();
     drop(store);
     let store = home.open().await;
     let expected: HashMap<_, _> = [
@@ -204,6 +206,7 @@ pub async fn counts(home: &impl StateHome) {
         store.commit(batch).await.unwrap();
         assert_eq!(store.counts().await.unwrap(), Counts { files, bytes });
     }
+    store.checkpoint().await.unwrap();
     drop(store);
     assert_eq!(
         home.open().await.counts().await.unwrap(),
@@ -253,6 +256,7 @@ pub async fn intents_settle(home: &impl StateHome) {
         })
         .await
         .unwrap();
+    store.checkpoint().await.unwrap();
     drop(store);
     let store = home.open().await;
     let mut notes = store.intents().await.unwrap();
@@ -299,6 +303,7 @@ pub async fn lists_unapplied(home: &impl StateHome) {
         })
         .await
         .unwrap();
+    store.checkpoint().await.unwrap();
     drop(store);
     let store = home.open().await;
     let mut listed = store.unapplied().await.unwrap();
@@ -368,6 +373,7 @@ pub async fn extremes_survive(home: &impl StateHome) {
         ..Batch::default()
     };
     store.commit(batch).await.unwrap();
+    store.checkpoint().await.unwrap();
     drop(store);
     let store = home.open().await;
     assert_eq!(
@@ -423,6 +429,7 @@ pub async fn one_batch_is_one_change(home: &impl StateHome) {
         unlist: vec!["good".to_owned()],
     };
     store.commit(batch).await.unwrap();
+    store.checkpoint().await.unwrap();
     drop(store);
     let store = home.open().await;
     assert_eq!(store.header().await.unwrap().cursor, VaultVersion(5));
@@ -454,6 +461,7 @@ pub async fn keeps_the_status(home: &impl StateHome) {
     status.last_success = status.last_run;
     status.last_error = None;
     store.set_status(&status).await.unwrap();
+    store.checkpoint().await.unwrap();
     drop(store);
     let store = home.open().await;
     assert_eq!(store.status().await.unwrap(), status);

@@ -105,10 +105,7 @@ fn a_local_edit_meets_a_remote_change() {
         .local("x.md", "mine")
         .file(2, "x.md", "new");
     check(&world, &[&format!("download x.md ({COPY})")]);
-    check(
-        &world.mirror(),
-        &["download x.md (replaces your text)"],
-    );
+    check(&world.mirror(), &["download x.md (replaces your text)"]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ async fn stream(
             target,
             context
                 .store
-                .stage_stream(&target.path, target.size())
+                .stage_stream_of(&target.path, &target.meta())
                 .await?,
         ));
     }

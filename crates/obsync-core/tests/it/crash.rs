@@ -37,6 +37,7 @@ async fn eventful(bench: &mut Bench) {
     bench.sync().await;
     bench.store.write("mine.md", "edited here");
     bench.store.write("extra.md", "extra");
+    bench.store.remove("removed.md");
     // What a person wrote is on disk long before the power fails.
     bench.store.flush().await.unwrap();
     bench.put("edit.md", "edited there");
@@ -62,11 +63,12 @@ async fn outcome(bench: &Bench) -> (BTreeMap<String, Bytes>, u64, u64) {
     )
 }
 
-async fn crash_everywhere(mode: Mode) {
+async fn crash_everywhere(mode: Mode, full: bool) {
     let mut bench = Bench::new().await;
     bench.options.batch_size = 3;
     bench.options.mode = mode;
     eventful(&mut bench).await;
+    bench.options.full = full;
     let counting = Faults::none();
     run_under(&bench, &counting).await;
     let expected = outcome(&bench).await;
@@ -80,7 +82,9 @@ async fn crash_everywhere(mode: Mode) {
             (When::After, false),
             (When::After, true),
         ] {
+            bench.options.full = false;
             eventful(&mut bench).await;
+            bench.options.full = full;
             let faults = Faults::crash(n, when);
             run_under(&bench, &faults).await;
             assert!(faults.crashed(), "effect {n} {when:?} never came");
@@ -88,6 +92,14 @@ async fn crash_everywhere(mode: Mode) {
                 bench.store.lose_unflushed();
             }
             let trace = faults.trace();
+            let (files, cursor, _) = outcome(&bench).await;
+            let unfinished = files != expected.0;
+            assert!(
+                !unfinished || cursor < expected.1,
+                "the cursor ran ahead: {trace:#?}"
+            );
+            // Once begun, a full comparison is finished by whatever run comes next.
+            bench.options.full = full && !bench.state.header().await.unwrap().full_pending;
             let report = bench.try_sync().await;
             let report = report.unwrap_or_else(|e| panic!("after {n} {when:?}: {e}\n{trace:#?}"));
             assert_eq!(
@@ -110,12 +122,17 @@ async fn run_under(bench: &Bench, faults: &Faults) {
 
 #[tokio::test]
 async fn pull_survives_a_crash_at_every_effect() {
-    crash_everywhere(Mode::Pull).await;
+    crash_everywhere(Mode::Pull, false).await;
+}
+
+#[tokio::test]
+async fn a_full_comparison_survives_a_crash_at_every_effect() {
+    crash_everywhere(Mode::Pull, true).await;
 }
 
 #[tokio::test]
 async fn mirror_survives_a_crash_at_every_effect() {
-    crash_everywhere(Mode::Mirror).await;
+    crash_everywhere(Mode::Mirror, false).await;
 }
 
 /// Invariant 2: a file put just before the crash is known as ours when its deletion arrives.

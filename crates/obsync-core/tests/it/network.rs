@@ -125,8 +125,28 @@ async fn swapped_content_is_not_published() {
     let report = bench.try_sync().await.unwrap();
     assert_eq!(report.files_failed, 1);
     // Found by the engine itself: a store that checks again is a kindness of the one in memory.
-    assert!(report.problems[0].message.contains("SHA-256"), "{:?}", report.problems);
+    assert!(
+        report.problems[0].message.contains("SHA-256"),
+        "{:?}",
+        report.problems
+    );
     bench.expect_files(&[("b.md", "another")]);
+}
+
+/// A record that lies about its size could otherwise fill the memory.
+#[tokio::test]
+async fn a_size_other_than_the_records_is_refused_before_it_is_fetched() {
+    let bench = Bench::new().await;
+    let uid = bench.put("a.md", "small");
+    let large = bench.put_bytes("large.bin", &vec![1; 3 * 1024 * 1024]);
+    let swap = Fault::new(Point::Pull, Action::Swap(large)).uid(uid);
+    bench.server.faults().set(swap).unwrap();
+    let report = bench.try_sync().await.unwrap();
+    assert_eq!(report.files_failed, 1);
+    assert!(
+        report.problems[0].message.contains("where its record says"),
+        "{report:?}"
+    );
 }
 
 /// A large file is decrypted as it comes; nothing of it is seen before its tag was checked.

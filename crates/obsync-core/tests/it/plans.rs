@@ -130,8 +130,17 @@ async fn runs_can_be_spawned() {
     let bench = Bench::new().await;
     bench.put("a.md", "A");
     let run = bench.sync_run();
-    let report = tokio::spawn(async move { run.run().await }).await.unwrap().unwrap();
+    let report = tokio::spawn(async move { run.run().await })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(report.files_downloaded, 1);
     let run = bench.sync_run();
-    assert!(tokio::spawn(async move { run.verify().await }).await.unwrap().unwrap().is_right());
+    assert!(
+        tokio::spawn(async move { run.verify().await })
+            .await
+            .unwrap()
+            .unwrap()
+            .is_right()
+    );
 }
