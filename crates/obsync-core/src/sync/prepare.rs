@@ -111,19 +111,6 @@ impl SyncRun {
             fingerprint: filter.fingerprint().to_owned(),
             ..stored.clone()
         };
-        let nothing =
-            plan == Plan {
-                hidden: plan.hidden,
-                ..Plan::default()
-            } && recovered.is_empty()
-                && !intents_pending
-                && header == stored
-                && !stored.full_pending
-                && feed.version == stored.cursor;
-        if nothing {
-            client.close().await;
-            return Ok(None);
-        }
         Ok(Some(Prepared {
             stored,
             header,

@@ -31,6 +31,8 @@ pub(crate) struct Bench {
     pub(crate) state: MemoryStateStore,
     pub(crate) options: SyncOptions,
     pub(crate) stop: CancellationToken,
+    /// How long each step of a connection may take.
+    pub(crate) patience: Duration,
 }
 
 impl Bench {
@@ -57,9 +59,17 @@ impl Bench {
                 ..SyncOptions::default()
             },
             stop: CancellationToken::new(),
+            // So long that a busy machine never meets it; where the service hangs, see `hasty`.
+            patience: Duration::from_secs(60),
             server,
             vault,
         }
+    }
+
+    /// Waits only moments for a service that hangs.
+    pub(crate) fn hasty(mut self) -> Self {
+        self.patience = Duration::from_millis(400);
+        self
     }
 
     pub(crate) fn put(&self, path: &str, content: &str) -> Uid {
@@ -97,15 +107,14 @@ impl Bench {
             managed_password: None,
             shared: false,
         };
-        // Short ones, so that a service that hangs is a matter of moments.
-        let short = Duration::from_millis(400);
+        let limit = self.patience;
         let deadlines = Deadlines {
-            upgrade: short,
-            init: short,
-            answer: short,
-            piece: short,
-            silence: short,
-            heartbeat: Duration::from_millis(100),
+            upgrade: limit,
+            init: limit,
+            answer: limit,
+            piece: limit,
+            silence: limit,
+            heartbeat: limit / 4,
             ..Deadlines::default()
         };
         Connector::new(&vault, self.token.clone(), &self.cipher)

@@ -50,7 +50,7 @@ async fn one_fault_of_each_kind_is_survived() {
 }
 
 async fn survived(fault: Fault) {
-    let bench = filled().await;
+    let bench = filled().await.hasty();
     let shown = format!("{fault:?}");
     let id = bench.server.faults().set(fault.once()).unwrap();
     let report = bench
