@@ -12,11 +12,17 @@ use crate::state::{
 };
 use crate::store::{FileMeta, Stamp};
 
-/// Makes a test of each case for the async function that gives a fresh [`StateHome`].
+/// Makes a test of each case, or with `together` one `async fn` of all, for the async function that gives a fresh [`StateHome`].
 #[macro_export]
 macro_rules! state_store_tests {
     ($home:path) => {
-        $crate::state_store_tests!(@each $home: starts_empty, keeps_the_header, keeps_entries,
+        $crate::state_store_tests!(@list each $home);
+    };
+    (together $home:path) => {
+        $crate::state_store_tests!(@list together $home);
+    };
+    (@list $how:ident $home:path) => {
+        $crate::state_store_tests!(@$how $home: starts_empty, keeps_the_header, keeps_entries,
             forgets, counts, counts_extremes, intents_settle, lists_unapplied, an_empty_batch,
             extremes_survive, many_entries, one_batch_is_one_change, keeps_the_status,
             commits_overlap);
@@ -28,6 +34,14 @@ macro_rules! state_store_tests {
                 $crate::conformance::state::$case(&$home().await).await;
             }
         )+
+    };
+    (@together $home:path: $($case:ident),+) => {
+        /// All cases, one after the other.
+        async fn state_suite() {
+            $(
+                $crate::conformance::state::$case(&$home().await).await;
+            )+
+        }
     };
 }
 

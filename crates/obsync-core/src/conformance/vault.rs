@@ -18,12 +18,18 @@ use crate::store::{
     Expect, FileMeta, PublishError, Retire, Stamp, StoreError, StoreErrorKind, VaultStore,
 };
 
-/// Makes a test of each case for the async function that gives a fresh
+/// Makes a test of each case, or with `together` one `async fn` of all, for the async function that gives a fresh
 /// [`VaultHome`](super::VaultHome).
 #[macro_export]
 macro_rules! vault_store_tests {
     ($home:path) => {
-        $crate::vault_store_tests!(@each $home: nothing_at_first, marks, publishes_with_parents,
+        $crate::vault_store_tests!(@list each $home);
+    };
+    (together $home:path) => {
+        $crate::vault_store_tests!(@list together $home);
+    };
+    (@list $how:ident $home:path) => {
+        $crate::vault_store_tests!(@$how $home: nothing_at_first, marks, publishes_with_parents,
             staged_is_invisible, dropped_leaves_nothing, empty_content, streams,
             absent_never_overwrites, replaces_what_was_expected, keeps_an_edit,
             nothing_to_replace, one_of_many_wins, many_at_once, sweeps_leftovers, hard_names,
@@ -40,6 +46,14 @@ macro_rules! vault_store_tests {
                 $crate::conformance::vault::$case(&$home().await).await;
             }
         )+
+    };
+    (@together $home:path: $($case:ident),+) => {
+        /// All cases, one after the other.
+        async fn vault_suite() {
+            $(
+                $crate::conformance::vault::$case(&$home().await).await;
+            )+
+        }
     };
 }
 

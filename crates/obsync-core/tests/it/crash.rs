@@ -170,6 +170,36 @@ async fn a_file_published_just_before_a_crash_is_known_as_ours() {
     );
 }
 
+/// An intent is a hint, not a claim: only the very content that was intended is ours.
+#[tokio::test]
+async fn a_file_written_where_one_was_intended_stays_the_users() {
+    let bench = Bench::new().await;
+    bench.put("note.md", "note");
+    let intend = intent_of(&bench);
+    bench.state.commit(intend).await.unwrap();
+    bench.store.write("note.md", "mine");
+    bench.delete("note.md");
+    bench.sync().await;
+    bench.expect_files(&[("note.md", "mine")]);
+}
+
+/// The note of intent that a run leaves when it dies just before it publishes.
+fn intent_of(bench: &Bench) -> obsync_core::Batch {
+    let uid = bench.server.uid_of(&bench.vault, "note.md").unwrap();
+    let meta = obsync_core::FileMeta {
+        uid,
+        hash: obsidian_sync::ContentHash::of(b"note"),
+        size: 4,
+        mtime: crate::bench::MTIME,
+        ctime: crate::bench::MTIME,
+    };
+    let path = obsync_core::VaultPath::parse("note.md").unwrap();
+    obsync_core::Batch {
+        intend: vec![(path, meta)],
+        ..Default::default()
+    }
+}
+
 #[tokio::test]
 async fn a_full_destination_ends_the_run_and_keeps_what_arrived() {
     let mut bench = Bench::new().await;

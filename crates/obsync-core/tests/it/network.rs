@@ -1,5 +1,6 @@
 //! Faults of the service and the network: each run ends by itself, and loses nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,7 +9,7 @@ use obsync_core::report::{ProblemKind, Report, Status};
 use obsync_core::{StateStore as _, SyncError};
 use obsync_devserver::{Action, Fault, Point};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Recorder};
 
 async fn filled() -> Bench {
     let bench = Bench::new().await;
@@ -241,13 +242,23 @@ async fn fewer_connections_after_a_refusal() {
     bench.server.faults().set_latency(Duration::from_millis(5));
     let refuse = Fault::new(Point::Upgrade, Action::Status(503)).above(3);
     bench.server.faults().set(refuse).unwrap();
-    let report: Report = bench.sync().await;
+    let recorder = Arc::new(Recorder::default());
+    let mut run = bench.sync_run();
+    run.progress = recorder.clone();
+    let report: Report = run.run().await.unwrap();
     assert_eq!(report.files_downloaded, 73);
     bench.expect_same();
+    let events = recorder.0.lock().unwrap();
+    let at = |wanted: &str| events.iter().position(|event| event == wanted);
+    let full = at("Connections(3)").expect("the service let three in");
+    let fewer = events[full..]
+        .iter()
+        .position(|event| event == "Connections(2)")
+        .unwrap();
+    let after = &events[full + fewer..];
     assert!(
-        bench.server.stats().sockets_max <= 4,
-        "{}",
-        bench.server.stats().sockets_max
+        after.iter().any(|event| event.starts_with("Bytes")),
+        "and most came over two"
     );
 }
 
