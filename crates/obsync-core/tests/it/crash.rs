@@ -223,6 +223,23 @@ async fn a_full_destination_ends_the_run_and_keeps_what_arrived() {
 }
 
 #[tokio::test]
+async fn a_full_comparison_cut_short_is_finished_by_a_plain_run() {
+    let mut bench = Bench::new().await;
+    bench.put("a.md", "A");
+    bench.put("b.md", "B");
+    bench.sync().await;
+    bench.store.remove("a.md");
+    bench.options.full = true;
+    let faults = Faults::none();
+    faults.fail_next(Op::Stage, None, StoreErrorKind::Full);
+    run_under(&bench, &faults).await;
+    assert!(!bench.files().contains_key("a.md"));
+    bench.options.full = false;
+    bench.sync().await;
+    bench.expect_same();
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_written_is_reported_and_tried_again() {
     let bench = Bench::new().await;
     bench.put("a.md", "A");
