@@ -454,6 +454,14 @@ fn a_push_sends_each_piece_after_an_answer() {
 }
 
 #[test]
+fn an_early_ok_does_not_end_a_push() {
+    let mut session = pushing(2);
+    said(&mut session, r#"{"res":"next"}"#);
+    let event = said(&mut session, r#"{"res":"ok"}"#);
+    assert!(matches!(event, Event::SendPiece(1)), "{event:?}");
+}
+
+#[test]
 fn a_push_may_fail_in_the_middle() {
     let mut session = pushing(2);
     said(&mut session, r#"{"res":"next"}"#);

@@ -383,8 +383,9 @@ async fn more_notices_than_are_kept_are_told_not_lost_in_silence() {
                 .say(json!({"op": "push", "uid": uid, "path": path}))
                 .await;
         }
-        server.say(json!({"size": 1, "limit": 2})).await;
+        // Small enough to fit in what is left: kept, it would hide the gap.
         server.say(json!({"op": "ready", "version": 60})).await;
+        server.say(json!({"size": 1, "limit": 2})).await;
         server.hang().await;
     })
     .await;

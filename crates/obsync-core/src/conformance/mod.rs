@@ -4,7 +4,7 @@
 //! [`vault_store_tests!`](crate::vault_store_tests) in a test module; likewise [`StateHome`] and
 //! [`state_store_tests!`](crate::state_store_tests) for a [`StateStore`].
 //!
-//! ```ignore
+//! ```text
 //! async fn home() -> MyHome {
 //!     MyHome::fresh()
 //! }

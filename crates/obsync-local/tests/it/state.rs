@@ -374,7 +374,8 @@ async fn what_a_state_is_about_is_known_also_when_it_is_damaged() {
     assert_eq!(look.about().await.unwrap(), Some(about()));
 }
 
-/// A database as schema version 1 left it. It is never regenerated: later versions must read it.
+/// A database as schema version 1 left it, with this module's `batch()` in it. It is never
+/// regenerated: later versions must read it.
 #[tokio::test]
 async fn the_first_schema_is_still_read() {
     let home = Home::new();
@@ -383,18 +384,6 @@ async fn the_first_schema_is_still_read() {
     fs::copy(fixture, &home.paths.db).unwrap();
     holds_the_batch(&home.open()).await;
     holds_the_batch(&SqliteStateStore::open_read_only(&home.paths)).await;
-}
-
-/// Made the fixture above: `cargo test -p obsync-local -- --ignored make_the_fixture`.
-#[tokio::test]
-#[ignore = "writes a fixture"]
-async fn make_the_fixture() {
-    let home = Home::new();
-    home.open().commit(batch()).await.unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/state-v1.db");
-    assert!(!fixture.exists(), "{} is never replaced", fixture.display());
-    fs::create_dir_all(fixture.parent().unwrap()).unwrap();
-    fs::copy(&home.paths.db, fixture).unwrap();
 }
 
 fn sql(db: &Path, text: &str) {
