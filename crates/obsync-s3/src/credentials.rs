@@ -1,0 +1,59 @@
+//! Credentials come from a provider that the front end picks, never from a chain of their own: the
+//! usual chain ends in a probe of the network.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use object_store::CredentialProvider;
+pub use object_store::aws::{AwsCredential, AwsCredentialProvider};
+
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as they were when it was
+/// made: in a Lambda function they hold for the life of the process.
+#[derive(Debug)]
+pub struct EnvironmentCredentials(Arc<AwsCredential>);
+
+impl EnvironmentCredentials {
+    /// Reads the variables; `None` if there are no keys in them.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let get = |name: &str| variable(name).filter(|value| !value.is_empty());
+        Some(Self(Arc::new(AwsCredential {
+            key_id: get("AWS_ACCESS_KEY_ID")?,
+            secret_key: get("AWS_SECRET_ACCESS_KEY")?,
+            token: get("AWS_SESSION_TOKEN"),
+        })))
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for EnvironmentCredentials {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_session_token_counts_and_secrets_do_not_print() {
+        let read = |name: &str| match name {
+            "AWS_ACCESS_KEY_ID" => Some("id".to_owned()),
+            "AWS_SECRET_ACCESS_KEY" => Some("hidden".to_owned()),
+            "AWS_SESSION_TOKEN" => Some("token-text".to_owned()),
+            _ => None,
+        };
+        let credentials = EnvironmentCredentials::from_variables(read).unwrap();
+        let found = credentials.get_credential().await.unwrap();
+        assert_eq!(found.token.as_deref(), Some("token-text"));
+        let shown = format!("{credentials:?}");
+        assert!(
+            !shown.contains("hidden") && !shown.contains("token-text"),
+            "{shown}"
+        );
+        let none = EnvironmentCredentials::from_variables(|_| Some(String::new()));
+        assert!(none.is_none());
+    }
+}

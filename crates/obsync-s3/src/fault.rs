@@ -1,0 +1,292 @@
+//! What S3 answers when it does not do as asked, and the words for it.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr as _;
+
+use http::StatusCode;
+use obsync_core::{StoreError, StoreErrorKind, escape_name};
+
+/// A request that did not succeed.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// The answer's status; `None` when there was no answer.
+    pub(crate) status: Option<StatusCode>,
+    /// S3's word for it. Answers to HEAD have none.
+    pub(crate) code: Option<String>,
+    /// The region that the answer names.
+    region: Option<String>,
+    /// S3's sentence, or the transport's.
+    message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.status, &self.code) {
+            (Some(status), Some(code)) => write!(f, "S3 answered {status}, {code}"),
+            (Some(status), None) => write!(f, "S3 answered {status}"),
+            (None, _) => f.write_str("S3 did not answer"),
+        }
+    }
+}
+
+impl Error for Fault {}
+
+impl Fault {
+    /// From an answer's status and body.
+    pub(crate) fn answered(status: StatusCode, body: &str) -> Self {
+        let message = element(body, "Message").unwrap_or_else(|| format!("status {status}"));
+        Self {
+            status: Some(status),
+            code: element(body, "Code"),
+            region: element(body, "Region"),
+            message,
+        }
+    }
+
+    /// Without an answer.
+    pub(crate) fn unanswered(error: &(dyn Error + 'static)) -> Self {
+        Self {
+            status: None,
+            code: None,
+            region: None,
+            message: chain(error),
+        }
+    }
+
+    /// Nothing is at that key. A bucket that is not there is another matter.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.status == Some(StatusCode::NOT_FOUND)
+            && matches!(self.code.as_deref(), None | Some("NoSuchKey" | "NotFound"))
+    }
+
+    /// The condition of a conditional request did not hold.
+    pub(crate) fn is_unmet(&self) -> bool {
+        self.status == Some(StatusCode::PRECONDITION_FAILED)
+    }
+
+    /// Another conditional request for the same key was under way.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.status == Some(StatusCode::CONFLICT)
+    }
+
+    /// Whether the same request may pass on a second try.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self.status {
+            None => true,
+            Some(status) => status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// Whether the request may have had its effect though no answer told so.
+    pub(crate) fn may_be_done(&self) -> bool {
+        self.status.is_none() || self.is_unmet() || self.is_conflict() || self.may_pass()
+    }
+}
+
+/// How object_store's error for an answer begins. Its type is private; the tests of refusals, of
+/// SlowDown and of conditions that are not met would notice a change of the words.
+const ANSWERED: &str = "Server returned non-2xx status code: ";
+
+impl From<object_store::Error> for Fault {
+    fn from(error: object_store::Error) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(found) = cause {
+            let text = found.to_string();
+            if let Some(answer) = text.strip_prefix(ANSWERED)
+                && let Some(Ok(status)) = answer.get(..3).map(StatusCode::from_str)
+            {
+                return Self::answered(status, answer);
+            }
+            cause = found.source();
+        }
+        Self::unanswered(&error)
+    }
+}
+
+/// Where a request went, for messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene {
+    pub(crate) bucket: String,
+    pub(crate) region: String,
+}
+
+impl Scene {
+    /// The error for people. `action` is the permission that the request needs, such as
+    /// `s3:PutObject`; `key` is empty for requests about the bucket.
+    pub(crate) fn error(&self, fault: Fault, action: &str, key: &str) -> StoreError {
+        let bucket = &self.bucket;
+        let at = match key {
+            "" => format!("the bucket '{bucket}'"),
+            key => format!("'{}' in the bucket '{bucket}'", escape_name(key)),
+        };
+        let status = fault.status.map(|status| status.as_u16());
+        let code = fault.code.as_deref().unwrap_or_default();
+        let (kind, message) = match (status, code) {
+            (_, "NoSuchBucket") => (
+                StoreErrorKind::Unusable,
+                format!("there is no bucket '{bucket}': create it, or check S3_BUCKET"),
+            ),
+            (_, "RequestTimeTooSkewed") => (
+                StoreErrorKind::Unusable,
+                "S3 refuses requests because this machine's clock is wrong: set it, and run again"
+                    .to_owned(),
+            ),
+            (
+                _,
+                "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken",
+            ) => (
+                StoreErrorKind::Unusable,
+                format!(
+                    "S3 does not accept the AWS credentials ({code}): {}",
+                    fault.message
+                ),
+            ),
+            (Some(301 | 307), _)
+            | (
+                _,
+                "PermanentRedirect"
+                | "AuthorizationHeaderMalformed"
+                | "IllegalLocationConstraintException",
+            ) => {
+                let elsewhere = match &fault.region {
+                    Some(region) => format!("it is in {region}"),
+                    None => "it is in another one".to_owned(),
+                };
+                (
+                    StoreErrorKind::Unusable,
+                    format!(
+                        "the bucket '{bucket}' is not in the region {}: {elsewhere}; set AWS_REGION",
+                        self.region
+                    ),
+                )
+            }
+            (_, code) if code.starts_with("KMS.") || fault.message.contains("kms:") => (
+                StoreErrorKind::Denied,
+                format!("the KMS key can't be used for {at}: {}", fault.message),
+            ),
+            (Some(401 | 403), _) => (
+                StoreErrorKind::Denied,
+                format!(
+                    "{action} is denied on {at}: {}; check the policies of the credentials and of \
+                     the bucket, and its owner",
+                    fault.message
+                ),
+            ),
+            (Some(507), _) | (_, "QuotaExceeded" | "XMinioStorageFull") => (
+                StoreErrorKind::Full,
+                format!("no space is left for {at}: {}", fault.message),
+            ),
+            (Some(503 | 429), _) | (_, "SlowDown") => (
+                StoreErrorKind::Other,
+                format!("S3 is throttling ({action} on {at}); the next run goes on"),
+            ),
+            (Some(412 | 409), _) => (
+                StoreErrorKind::Changed,
+                format!("{at} is not what was expected"),
+            ),
+            (None, _) => (
+                StoreErrorKind::Other,
+                format!("S3 did not answer ({action} on {at}): {}", fault.message),
+            ),
+            _ => (
+                StoreErrorKind::Other,
+                format!("{action} on {at} failed: {} {}", code, fault.message),
+            ),
+        };
+        StoreError::new(kind, message).with_source(fault)
+    }
+}
+
+/// The text of the first `<name>` in an error document.
+fn element(body: &str, name: &str) -> Option<String> {
+    let (_, rest) = body.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        let more = found.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = found.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clear_word_for_bad_surroundings() {
+        let scene = Scene {
+            bucket: "notes".into(),
+            region: "us-east-1".into(),
+        };
+        for (status, code, more, kind, words) in [
+            (
+                404,
+                "NoSuchBucket",
+                "",
+                StoreErrorKind::Unusable,
+                "no bucket 'notes'",
+            ),
+            (
+                301,
+                "PermanentRedirect",
+                "",
+                StoreErrorKind::Unusable,
+                "another one",
+            ),
+            (
+                400,
+                "AuthorizationHeaderMalformed",
+                "<Region>eu-west-1</Region>",
+                StoreErrorKind::Unusable,
+                "eu-west-1",
+            ),
+            (
+                403,
+                "AccessDenied",
+                "",
+                StoreErrorKind::Denied,
+                "s3:PutObject is denied on 'k'",
+            ),
+            (
+                403,
+                "RequestTimeTooSkewed",
+                "",
+                StoreErrorKind::Unusable,
+                "clock",
+            ),
+            (
+                403,
+                "ExpiredToken",
+                "",
+                StoreErrorKind::Unusable,
+                "credentials",
+            ),
+            (
+                400,
+                "KMS.DisabledException",
+                "",
+                StoreErrorKind::Denied,
+                "KMS key",
+            ),
+            (503, "SlowDown", "", StoreErrorKind::Other, "throttling"),
+            (507, "", "", StoreErrorKind::Full, "no space"),
+        ] {
+            let body = format!("<Error><Code>{code}</Code><Message>m</Message>{more}</Error>");
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = scene.error(Fault::answered(status, &body), "s3:PutObject", "k");
+            assert_eq!(error.kind, kind, "{code}");
+            assert!(error.message.contains(words), "{}", error.message);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Listings, of our own: object_store's fail as a whole over one key that it can't name, such as a
+//! folder marker (`a/`), `a//b`, or a control character of some other program's.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method};
+use obsync_core::{Stamp, StoreError, StoreErrorKind};
+use serde::Deserialize;
+
+use crate::bucket::{Ask, Bucket};
+use crate::object::stamp;
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) key: String,
+    pub(crate) stamp: Stamp,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    #[serde(default)]
+    contents: Vec<Content>,
+    encoding_type: Option<String>,
+    next_continuation_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Content {
+    key: String,
+    #[serde(rename = "ETag", default)]
+    e_tag: String,
+    #[serde(default)]
+    size: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Uploads {
+    #[serde(rename = "Upload", default)]
+    uploads: Vec<Upload>,
+    encoding_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Upload {
+    key: String,
+    upload_id: String,
+}
+
+const LIST: &str = "s3:ListBucket";
+
+impl Bucket {
+    /// All objects below a prefix, in the order of their keys.
+    pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
+        let mut all = Vec::new();
+        let mut token = None;
+        loop {
+            let (page, next) = self.page(prefix, "", 1000, token.as_deref()).await?;
+            all.extend(page);
+            match next {
+                Some(next) => token = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// The first few objects below a prefix whose keys come after `after`.
+    pub(crate) async fn list_some(
+        &self,
+        prefix: &str,
+        after: &str,
+        most: u32,
+    ) -> Result<Vec<Object>, StoreError> {
+        Ok(self.page(prefix, after, most, None).await?.0)
+    }
+
+    async fn page(
+        &self,
+        prefix: &str,
+        after: &str,
+        most: u32,
+        token: Option<&str>,
+    ) -> Result<(Vec<Object>, Option<String>), StoreError> {
+        let most = most.to_string();
+        let mut query = vec![
+            ("encoding-type", "url"),
+            ("list-type", "2"),
+            ("max-keys", most.as_str()),
+            ("prefix", prefix),
+        ];
+        if !after.is_empty() {
+            query.push(("start-after", after));
+        }
+        if let Some(token) = token {
+            query.push(("continuation-token", token));
+        }
+        let page: Page = self.document(&query, LIST, prefix).await?;
+        let encoded = page.encoding_type.as_deref() == Some("url");
+        let objects = page.contents.into_iter().map(|content| Object {
+            key: decoded(content.key, encoded),
+            stamp: stamp(Some(&content.e_tag), content.size),
+        });
+        Ok((objects.collect(), page.next_continuation_token))
+    }
+
+    /// Uploads in parts below a prefix that were begun and neither completed nor aborted.
+    pub(crate) async fn uploads(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let query = [
+            ("encoding-type", "url"),
+            ("prefix", prefix),
+            ("uploads", ""),
+        ];
+        let action = "s3:ListBucketMultipartUploads";
+        let found: Uploads = self.document(&query, action, prefix).await?;
+        let encoded = found.encoding_type.as_deref() == Some("url");
+        let uploads = found.uploads.into_iter();
+        Ok(uploads
+            .map(|upload| (decoded(upload.key, encoded), upload.upload_id))
+            .filter(|(key, _)| key.starts_with(prefix))
+            .collect())
+    }
+
+    async fn document<T: for<'de> Deserialize<'de>>(
+        &self,
+        query: &[(&str, &str)],
+        action: &str,
+        prefix: &str,
+    ) -> Result<T, StoreError> {
+        let ask = Ask {
+            method: Method::GET,
+            key: "",
+            query,
+            headers: HeaderMap::new(),
+        };
+        let answer = self.ask(&ask).await;
+        let answer = answer.map_err(|fault| self.error(fault, action, prefix))?;
+        let text = std::str::from_utf8(answer.body()).unwrap_or_default();
+        quick_xml::de::from_str(text).map_err(|error| {
+            let what = format!(
+                "S3's listing of '{prefix}' in '{}' makes no sense",
+                self.name()
+            );
+            StoreError::new(StoreErrorKind::Other, what).with_source(error)
+        })
+    }
+}
+
+fn decoded(key: String, encoded: bool) -> String {
+    if !encoded {
+        return key;
+    }
+    let spaced = key.replace('+', " ");
+    match percent_encoding::percent_decode_str(&spaced).decode_utf8() {
+        Ok(Cow::Borrowed(text)) => text.to_owned(),
+        Ok(Cow::Owned(text)) => text,
+        // Not text: no name of ours, whatever it is called.
+        Err(_) => key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_byte_for_byte() {
+        for (encoded, plain) in [
+            ("v/a+b%2Bc", "v/a b+c"),
+            ("v/line%0Abreak", "v/line\nbreak"),
+            ("v/%E6%97%A5", "v/日"),
+        ] {
+            assert_eq!(decoded(encoded.to_owned(), true), plain);
+            assert_eq!(decoded(encoded.to_owned(), false), encoded);
+        }
+    }
+
+    #[test]
+    fn a_listing_is_read() {
+        let text = "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+            <Name>b</Name><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>\
+            <Contents><Key>v/a+b</Key><ETag>&quot;abc&quot;</ETag><Size>4</Size></Contents>\
+            <CommonPrefixes><Prefix>x</Prefix></CommonPrefixes>\
+            <Contents><Key>v/c</Key><ETag>\"d\"</ETag><Size>0</Size></Contents>\
+            <NextContinuationToken>t</NextContinuationToken></ListBucketResult>";
+        let page: Page = quick_xml::de::from_str(text).unwrap();
+        assert_eq!(page.contents.len(), 2);
+        assert_eq!(page.contents[0].e_tag, "\"abc\"");
+        assert_eq!(page.next_continuation_token.as_deref(), Some("t"));
+    }
+}

@@ -1,0 +1,84 @@
+//! Looking without a request each: a few by HEAD, many by one listing of the prefix.
+//!
+//! A listing may be out of date; that does no harm, since every change is conditional. A path
+//! where a condition failed is looked at anew.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use obsync_core::{Stamp, VaultPath};
+
+/// From this many looks on, a listing (1,000 keys a request) is the cheaper way.
+const FEW: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Looks(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    count: usize,
+    listing: Option<HashMap<Box<str>, Stamp>>,
+    doubted: HashSet<Box<str>>,
+}
+
+/// How to look at a path.
+pub(super) enum Look {
+    /// This is there.
+    Known(Option<Stamp>),
+    /// By a request for it.
+    Ask,
+    /// By a listing, for all that follow.
+    List,
+}
+
+impl Looks {
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How to look at a path.
+    pub(super) fn look(&self, path: &VaultPath) -> Look {
+        let mut seen = self.seen();
+        if seen.doubted.contains(path.as_str()) {
+            return Look::Ask;
+        }
+        if let Some(listing) = &seen.listing {
+            return Look::Known(listing.get(path.as_str()).cloned());
+        }
+        seen.count += 1;
+        if seen.count > FEW {
+            Look::List
+        } else {
+            Look::Ask
+        }
+    }
+
+    /// Takes a listing, as names below the prefix.
+    pub(super) fn listed(&self, listing: HashMap<Box<str>, Stamp>) {
+        let mut seen = self.seen();
+        if seen.listing.is_none() {
+            seen.listing = Some(listing);
+        }
+    }
+
+    /// What is at this path is not what the listing has.
+    pub(super) fn doubt(&self, path: &VaultPath) {
+        self.seen().doubted.insert(path.as_str().into());
+    }
+
+    /// We changed this path.
+    pub(super) fn changed(&self, path: &VaultPath, stamp: Option<&Stamp>) {
+        let mut seen = self.seen();
+        if let Some(listing) = &mut seen.listing {
+            match stamp {
+                Some(stamp) => listing.insert(path.as_str().into(), stamp.clone()),
+                None => listing.remove(path.as_str()),
+            };
+        }
+    }
+
+    /// A new run looks anew.
+    pub(super) fn forget(&self) {
+        *self.seen() = Seen::default();
+    }
+}

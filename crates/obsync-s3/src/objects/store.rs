@@ -1,0 +1,328 @@
+//! The [`VaultStore`] contract, met by the other modules.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method};
+use object_store::ObjectStoreExt as _;
+use obsidian_sync::ContentHash;
+use obsync_core::{
+    Expect, FileMeta, Folding, Found, Listed, PathProblem, PublishError, Retire, Staged,
+    StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath, VaultStore, escape_name,
+};
+use serde::{Deserialize, Serialize};
+
+use super::looks::Look;
+use super::upload::{Waiting, Writer};
+use super::{S3VaultStore, changed, file};
+use crate::bucket::Ask;
+use crate::fault::Fault;
+use crate::keys::{self, IGNORE_FILE, OWN_FOLDER};
+
+/// The mark of a destination, as an object.
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    mark: String,
+}
+
+const MARK: &str = ".obsync/id.json";
+
+impl S3VaultStore {
+    async fn own(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        let key = self.own_key(name)?;
+        let read = self.0.bucket.read(&key).await;
+        let read = read.map_err(|fault| self.fault(fault, "s3:GetObject", &key))?;
+        Ok(read.map(|read| read.bytes))
+    }
+
+    /// Every object that can be a vault's, by path. What no path can name is left alone.
+    async fn all(&self) -> Result<Vec<(VaultPath, Stamp)>, StoreError> {
+        let mut strange = Vec::new();
+        let mut found = Vec::new();
+        for object in self.0.bucket.list(&self.0.prefix).await? {
+            let name = object.key.strip_prefix(&self.0.prefix).unwrap_or_default();
+            if name.starts_with(OWN_FOLDER) || name == IGNORE_FILE || name.is_empty() {
+                continue;
+            }
+            match VaultPath::parse(name) {
+                Ok(path) if self.check_path(&path).is_ok() => found.push((path, object.stamp)),
+                // `a/` is how consoles draw a folder.
+                _ if name.ends_with('/') && !name.contains("//") => {}
+                _ => strange.push(object.key),
+            }
+        }
+        if let Some(first) = strange.first() {
+            tracing::warn!(
+                count = strange.len(),
+                first = %escape_name(first),
+                "the prefix holds objects whose names no vault can have; they are left alone"
+            );
+        }
+        Ok(found)
+    }
+
+    fn staged(path: &VaultPath, meta: FileMeta, waiting: Waiting) -> Staged {
+        Staged {
+            path: path.clone(),
+            meta,
+            handle: Box::new(waiting),
+        }
+    }
+
+    async fn writer(
+        &self,
+        path: &VaultPath,
+        meta: Option<FileMeta>,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        self.0.gate.enter().await?;
+        Ok(Box::new(Writer {
+            key: self.key(path)?,
+            store: self.clone(),
+            path: path.clone(),
+            meta,
+            gathered: BytesMut::new(),
+            upload: None,
+        }))
+    }
+}
+
+#[async_trait]
+impl VaultStore for S3VaultStore {
+    fn location(&self) -> String {
+        let prefix = self.0.prefix.trim_end_matches('/');
+        format!("s3://{}/{prefix}", self.0.bucket.name())
+    }
+
+    fn folding(&self) -> Folding {
+        Folding::default()
+    }
+
+    fn marks_own_files(&self) -> bool {
+        true
+    }
+
+    fn check_path(&self, path: &VaultPath) -> Result<(), PathProblem> {
+        keys::key(&self.0.prefix, path).map(drop)
+    }
+
+    async fn identity(&self) -> Result<Option<String>, StoreError> {
+        // The first that a run asks.
+        self.0.looks.forget();
+        let Some(bytes) = self.own(MARK).await? else {
+            return Ok(None);
+        };
+        match serde_json::from_slice::<Mark>(&bytes) {
+            Ok(mark) => Ok(Some(mark.mark)),
+            Err(error) => {
+                let what = format!("the mark {MARK} at {} makes no sense", self.location());
+                Err(StoreError::new(StoreErrorKind::Unusable, what).with_source(error))
+            }
+        }
+    }
+
+    async fn set_identity(&self, id: &str) -> Result<(), StoreError> {
+        self.0.gate.enter().await?;
+        let key = self.own_key(MARK)?;
+        let mark = Mark {
+            mark: id.to_owned(),
+        };
+        let text = serde_json::to_vec(&mark).expect("a mark is plain JSON");
+        let put = self.0.bucket.store().put(&key, text.into()).await;
+        put.map_err(|error| self.fault(error.into(), "s3:PutObject", &key))?;
+        Ok(())
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        let prefix = &self.0.prefix;
+        // Just after all that is ours: '0' follows '/'.
+        let beyond = format!("{prefix}{}0", OWN_FOLDER.trim_end_matches('/'));
+        for after in ["", beyond.as_str()] {
+            let some = self.0.bucket.list_some(prefix, after, 10).await?;
+            let content = some.iter().any(|object| {
+                let name = object.key.strip_prefix(prefix.as_str()).unwrap_or_default();
+                !name.is_empty() && name != IGNORE_FILE && !name.starts_with(OWN_FOLDER)
+            });
+            if content {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn ignore_file(&self) -> Result<Option<String>, StoreError> {
+        let Some(bytes) = self.own(IGNORE_FILE).await? else {
+            return Ok(None);
+        };
+        match String::from_utf8(bytes.into()) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => {
+                let what = format!("{IGNORE_FILE} at {} is not UTF-8", self.location());
+                Err(StoreError::new(StoreErrorKind::Other, what).with_source(error))
+            }
+        }
+    }
+
+    async fn inspect(&self, path: &VaultPath, known: Option<&Stamp>) -> Result<Found, StoreError> {
+        let Ok(key) = self.key(path) else {
+            return Ok(Found::Absent);
+        };
+        if let Some(known) = known {
+            return Ok(file(known.clone()));
+        }
+        let found = match self.0.looks.look(path) {
+            Look::Known(found) => found,
+            Look::Ask => {
+                let head = self.0.bucket.head(&key).await;
+                let head = head.map_err(|fault| self.fault(fault, "s3:GetObject", &key))?;
+                head.map(|head| head.stamp)
+            }
+            Look::List => {
+                let all = self.all().await?;
+                let names = all.iter();
+                let listing: HashMap<Box<str>, Stamp> = names
+                    .map(|(path, stamp)| (path.as_str().into(), stamp.clone()))
+                    .collect();
+                let found = listing.get(path.as_str()).cloned();
+                self.0.looks.listed(listing);
+                found
+            }
+        };
+        Ok(found.map_or(Found::Absent, file))
+    }
+
+    async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
+        match self.key(path) {
+            Ok(key) => self.hash_at(&key).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError> {
+        let hidden = |path: &VaultPath| {
+            path.ancestors()
+                .any(|above| above.file_name().starts_with('.') && above.as_str() != config_dir)
+        };
+        let mut all = self.all().await?;
+        all.retain(|(path, _)| !hidden(path));
+        let all = all.into_iter().map(|(path, stamp)| Listed {
+            path,
+            found: file(stamp),
+        });
+        Ok(all.collect())
+    }
+
+    async fn stage(
+        &self,
+        path: &VaultPath,
+        content: Bytes,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        self.0.gate.enter().await?;
+        self.key(path)?;
+        Ok(Self::staged(path, meta, Waiting::Content(content)))
+    }
+
+    /// Gathers the content in memory: see [`VaultStore::stage_stream_of`].
+    async fn stage_stream(
+        &self,
+        path: &VaultPath,
+        _size: u64,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        self.writer(path, None).await
+    }
+
+    async fn stage_stream_of(
+        &self,
+        path: &VaultPath,
+        meta: &FileMeta,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        self.writer(path, Some(meta.clone())).await
+    }
+
+    async fn stage_copy(
+        &self,
+        source: &VaultPath,
+        source_stamp: &Stamp,
+        path: &VaultPath,
+        meta: FileMeta,
+    ) -> Result<Staged, StoreError> {
+        self.0.gate.enter().await?;
+        self.key(path)?;
+        let from = self.key(source)?;
+        match self.hash_at(&from).await? {
+            Some((hash, stamp)) if stamp == *source_stamp && hash == meta.hash => {}
+            _ => return Err(changed(source)),
+        }
+        let stamp = source_stamp.clone();
+        Ok(Self::staged(path, meta, Waiting::Copy { from, stamp }))
+    }
+
+    async fn publish(
+        &self,
+        staged: Staged,
+        expect: &Expect,
+        retire: Retire,
+    ) -> Result<Stamp, PublishError> {
+        S3VaultStore::publish(self, staged, expect, retire).await
+    }
+
+    async fn rename(
+        &self,
+        from: &VaultPath,
+        source_stamp: &Stamp,
+        to: &VaultPath,
+        meta: &FileMeta,
+    ) -> Result<Stamp, StoreError> {
+        S3VaultStore::rename(self, from, source_stamp, to, meta).await
+    }
+
+    async fn set_aside(&self, from: &VaultPath, to: &VaultPath) -> Result<(), StoreError> {
+        S3VaultStore::set_aside(self, from, to).await
+    }
+
+    async fn remove_file(
+        &self,
+        path: &VaultPath,
+        stamp: &Stamp,
+        retire: Retire,
+    ) -> Result<(), StoreError> {
+        S3VaultStore::remove_file(self, path, stamp, retire).await
+    }
+
+    async fn create_folder(&self, _path: &VaultPath) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn remove_folder(&self, _path: &VaultPath) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        // An answered put is durable.
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        self.0.gate.enter().await?;
+        for (key, id) in self.0.bucket.uploads(&self.0.prefix).await? {
+            let ask = Ask {
+                method: Method::DELETE,
+                key: &key,
+                query: &[("uploadId", &id)],
+                headers: HeaderMap::new(),
+            };
+            match self.0.bucket.ask(&ask).await {
+                Err(fault) if !is_gone(&fault) => {
+                    return Err(self.0.bucket.error(fault, "s3:AbortMultipartUpload", &key));
+                }
+                _ => tracing::debug!(%key, "an upload of an earlier run was aborted"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_gone(fault: &Fault) -> bool {
+    fault.code.as_deref() == Some("NoSuchUpload")
+}

@@ -1,0 +1,340 @@
+//! [`S3StateStore`]: the state of one vault as one document in the bucket.
+//!
+//! Commits are gathered in memory and written now and then, so that writing state takes no more
+//! than a tenth of a run; what a crash loses of them the objects' own marks give back. Every write
+//! is conditional on the last one and carries the writer's fencing number.
+
+mod document;
+mod pace;
+mod strays;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use obsync_core::clock::Clock;
+use obsync_core::{
+    Batch, Contents, Counts, FileMeta, Header, RunStatus, StateStore, StoreError, StoreErrorKind,
+    Unapplied, VaultPath,
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::bucket::Bucket;
+use crate::gate::Gate;
+use crate::lease::Lease;
+use crate::register::{Register, Version, WriteFault};
+pub(crate) use document::Document;
+use pace::Pace;
+
+/// How often a write is merged with another's and tried again.
+const TRIES: u32 = 5;
+
+/// The state of one vault as one document in the bucket. Clones are one store.
+#[derive(Clone)]
+pub struct S3StateStore(Arc<Core>);
+
+pub(crate) struct Core {
+    bucket: Bucket,
+    register: Register,
+    status: Register,
+    lease: Lease,
+    /// Where the document begins, before the first write.
+    fresh: Document,
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    document: Document,
+    /// The version that was read or written last; `None` before the first.
+    version: Option<Version>,
+    /// Committed and not written yet.
+    pending: Vec<Batch>,
+    pace: Pace,
+    /// Whether the document was read since the last run began.
+    current: bool,
+    /// Whether it holds what could not be written.
+    spoiled: bool,
+    /// Whether it was said that the bucket keeps no versions.
+    warned: bool,
+}
+
+impl std::fmt::Debug for S3StateStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "S3StateStore({})", self.0.register.location())
+    }
+}
+
+/// Reads a state document; `None` before the first run.
+pub(crate) async fn read(register: &Register) -> Result<Option<(Document, Version)>, StoreError> {
+    let Some((bytes, version)) = register.read().await? else {
+        return Ok(None);
+    };
+    let at = register.location();
+    let unusable = |what: String| StoreError::new(StoreErrorKind::Unusable, what);
+    match serde_json::from_slice::<Document>(&bytes) {
+        Ok(document) if document.schema == document::SCHEMA => Ok(Some((document, version))),
+        Ok(document) => Err(newer(&at, document.schema)),
+        Err(error) => {
+            #[derive(serde::Deserialize)]
+            struct Version {
+                schema: u32,
+            }
+            match serde_json::from_slice(&bytes) {
+                Ok(Version { schema }) if schema > document::SCHEMA => Err(newer(&at, schema)),
+                _ => Err(unusable(format!(
+                    "the state {at} is damaged: restore an earlier version of it, or delete it and \
+                     let the next run compare everything"
+                ))
+                .with_source(error)),
+            }
+        }
+    }
+}
+
+fn newer(at: &str, schema: u32) -> StoreError {
+    let what = format!("the state {at} is of a newer obsync (format {schema}): update this one");
+    StoreError::new(StoreErrorKind::Unusable, what)
+}
+
+impl S3StateStore {
+    pub(crate) fn new(
+        bucket: &Bucket,
+        [state, status, lease]: [Register; 3],
+        clock: Arc<dyn Clock>,
+        fresh: Document,
+        found: Option<(Document, Version)>,
+    ) -> Self {
+        let (document, version) = match found {
+            Some((document, version)) => (document, Some(version)),
+            None => (fresh.clone(), None),
+        };
+        Self(Arc::new(Core {
+            bucket: bucket.clone(),
+            register: state,
+            status,
+            lease: Lease::new(lease, clock),
+            fresh,
+            memory: Mutex::new(Memory {
+                document,
+                version,
+                pending: Vec::new(),
+                pace: Pace::default(),
+                current: true,
+                spoiled: false,
+                warned: false,
+            }),
+        }))
+    }
+
+    pub(crate) fn gate(&self) -> Arc<dyn Gate> {
+        Arc::<Core>::clone(&self.0)
+    }
+
+    /// S3's id of the last version of the state that was read or written; `None` before the
+    /// first, and in a bucket that keeps no versions.
+    pub async fn version_id(&self) -> Option<String> {
+        let memory = self.0.memory.lock().await;
+        memory
+            .version
+            .as_ref()
+            .and_then(|version| version.id.clone())
+    }
+
+    /// Writes what is pending and lets other runs in. Front ends call it once a run's stores are
+    /// no longer needed, also after a failed run.
+    ///
+    /// # Errors
+    /// When the state can't be written; the lease then runs out by itself.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let mut memory = self.0.memory.lock().await;
+        memory.current = false;
+        if let Err(error) = self.0.write(&mut memory).await {
+            // As if this run had died here: what it did is known by the objects' own marks.
+            memory.pending.clear();
+            memory.spoiled = true;
+            self.0.lease.abandon();
+            return Err(error);
+        }
+        self.0.lease.release().await
+    }
+}
+
+impl Core {
+    /// The state in memory, read again if another run may have written since.
+    async fn memory(&self) -> Result<MutexGuard<'_, Memory>, StoreError> {
+        let mut memory = self.memory.lock().await;
+        if !memory.current {
+            let there = self.register.stamp().await?;
+            let known = memory.version.as_ref().map(|version| &version.stamp);
+            if memory.spoiled || there.as_ref() != known {
+                self.reload(&mut memory).await?;
+                memory.spoiled = false;
+            }
+            memory.current = true;
+        }
+        Ok(memory)
+    }
+
+    async fn reload(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        (memory.document, memory.version) = match read(&self.register).await? {
+            Some((document, version)) => (document, Some(version)),
+            None => (self.fresh.clone(), None),
+        };
+        Ok(())
+    }
+
+    /// Writes what is pending, onto what another run wrote if need be.
+    async fn write(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        if memory.pending.is_empty() {
+            return Ok(());
+        }
+        let fence = self.lease.held().await?;
+        let Some(fence) = fence else {
+            return Err(self.lease.lost());
+        };
+        for _ in 0..TRIES {
+            memory.document.fence = fence;
+            let begun = memory.pace.begin();
+            let text = serde_json::to_vec(&memory.document).map_err(|error| {
+                let what = "the state can't be written as JSON";
+                StoreError::new(StoreErrorKind::Other, what).with_source(error)
+            })?;
+            let before = memory.version.as_ref();
+            match self.register.write(Bytes::from(text), before).await {
+                Ok(version) => {
+                    memory.pace.end(begun);
+                    if version.id.is_none() && !memory.warned {
+                        memory.warned = true;
+                        tracing::warn!(
+                            bucket = self.bucket.name(),
+                            "the bucket keeps no versions: turn versioning on to be able to go back"
+                        );
+                    }
+                    memory.version = Some(version);
+                    memory.pending.clear();
+                    return Ok(());
+                }
+                Err(WriteFault::Failed(error)) => return Err(error),
+                Err(WriteFault::Changed) => {
+                    self.reload(memory).await?;
+                    if memory.document.fence > fence {
+                        memory.pending.clear();
+                        return Err(self.lease.lost());
+                    }
+                    let Memory {
+                        document, pending, ..
+                    } = memory;
+                    document.merge(pending);
+                }
+            }
+        }
+        let what = format!("the state {} keeps changing", self.register.location());
+        Err(StoreError::new(StoreErrorKind::Other, what))
+    }
+
+    /// Takes the lease, if what this run knows of the state is still so.
+    async fn begin(&self) -> Result<(), StoreError> {
+        let mut memory = self.memory().await?;
+        if self.lease.held().await?.is_some() {
+            return Ok(());
+        }
+        let taken = self.lease.take(memory.document.fence + 1).await?;
+        let there = self.register.stamp().await?;
+        if there.as_ref() != memory.version.as_ref().map(|version| &version.stamp) {
+            memory.current = false;
+            self.lease.release().await?;
+            let what = "another run has worked on this vault meanwhile: run again";
+            return Err(StoreError::new(StoreErrorKind::Busy, what));
+        }
+        if taken.unreleased {
+            // Its run may still live: from here on its writes of the state fail.
+            memory.pending.push(Batch::default());
+            self.write(&mut memory).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Gate for Core {
+    async fn enter(&self) -> Result<(), StoreError> {
+        if self.lease.held().await?.is_some() {
+            return Ok(());
+        }
+        self.begin().await
+    }
+
+    async fn confirm(&self) -> Result<(), StoreError> {
+        self.lease.confirm().await
+    }
+}
+
+#[async_trait]
+impl StateStore for S3StateStore {
+    async fn header(&self) -> Result<Header, StoreError> {
+        Ok(self.0.memory().await?.document.header.clone())
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        Ok(self.0.memory().await?.document.counts())
+    }
+
+    async fn load(&self) -> Result<Contents, StoreError> {
+        let memory = self.0.memory().await?;
+        let entries = memory.document.entries.iter();
+        Ok(Contents {
+            entries: entries
+                .map(|(path, entry)| (path.clone(), entry.clone()))
+                .collect(),
+        })
+    }
+
+    /// Also the files that a run put which died before it wrote state: their marks tell.
+    async fn intents(&self) -> Result<Vec<(VaultPath, FileMeta)>, StoreError> {
+        let memory = self.0.memory().await?;
+        let mut intents = memory.document.intents.clone();
+        if self.0.lease.is_unreleased().await? {
+            let (bucket, document) = (&self.0.bucket, &memory.document);
+            intents.extend(strays::find(bucket, document).await?);
+        }
+        Ok(intents.into_iter().collect())
+    }
+
+    async fn unapplied(&self) -> Result<Vec<Unapplied>, StoreError> {
+        let memory = self.0.memory().await?;
+        Ok(memory.document.unapplied.values().cloned().collect())
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.0.enter().await?;
+        let mut memory = self.0.memory().await?;
+        memory.document.apply(batch.clone());
+        memory.pending.push(batch);
+        if memory.pace.is_due() {
+            self.0.write(&mut memory).await?;
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&self) -> Result<(), StoreError> {
+        self.close().await
+    }
+
+    async fn status(&self) -> Result<RunStatus, StoreError> {
+        let Some((bytes, _)) = self.0.status.read().await? else {
+            return Ok(RunStatus::default());
+        };
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let what = format!("the status {} makes no sense", self.0.status.location());
+            StoreError::new(StoreErrorKind::Other, what).with_source(error)
+        })
+    }
+
+    async fn set_status(&self, status: &RunStatus) -> Result<(), StoreError> {
+        let text = serde_json::to_vec(status).expect("a status is plain JSON");
+        self.0.status.overwrite(Bytes::from(text)).await
+    }
+}
