@@ -9,3 +9,4 @@ mod guards;
 mod hostile;
 mod network;
 mod plans;
+mod promises;
