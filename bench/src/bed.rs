@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use obsidian_sync::{Millis, Token, Uid, VaultId};
@@ -9,12 +10,14 @@ use obsync_devserver::{DevServer, VaultSpec};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::child::{self, Job, PullJob, SyncJob, Synced};
+use crate::child::{Copied, Job, Synced, Task};
 
 const OWNER: &str = "bench@example.com";
 const PASSWORD: &str = "secret";
 const SALT: &str = "0123456789abcdef";
 const MTIME: Millis = Millis(1_700_000_000_000);
+/// As many as a user gets who says nothing.
+pub(crate) const DEFAULT_CONNECTIONS: usize = 4;
 /// Files in one folder.
 const FOLDER: u64 = 100;
 
@@ -31,8 +34,8 @@ pub(crate) struct Bed {
 /// A vault and where its copy goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
-    pub(crate) vault: VaultId,
-    pub(crate) folder: PathBuf,
+    vault: VaultId,
+    folder: PathBuf,
     state: PathBuf,
 }
 
@@ -111,7 +114,13 @@ impl Bed {
         connections: usize,
         times: bool,
     ) -> Result<Synced> {
-        child::run(&Job::Sync(self.sync_job(home, connections, times))).await
+        let (folder, state) = (home.folder.clone(), home.state.clone());
+        let task = Task::Sync {
+            folder,
+            state,
+            times,
+        };
+        self.job(home, connections, task).run().await
     }
 
     /// Pulls some of the vault's records and does nothing with them. Says how long it took.
@@ -121,34 +130,27 @@ impl Bed {
         connections: usize,
         uids: Vec<Uid>,
     ) -> Result<f64> {
-        let of = self.sync_job(home, connections, false);
         let version = self.server.version(&home.vault)?;
-        child::run(&Job::Pull(PullJob { of, version, uids })).await
+        self.job(home, connections, Task::Pull { version, uids })
+            .run()
+            .await
     }
 
-    fn sync_job(&self, home: &Home, connections: usize, times: bool) -> SyncJob {
-        SyncJob {
+    /// Copies and opens content from a bare WebSocket.
+    pub(crate) async fn copy(&self, home: &Home, address: String, size: usize) -> Result<Copied> {
+        self.job(home, 1, Task::Copy { address, size }).run().await
+    }
+
+    fn job(&self, home: &Home, connections: usize, task: Task) -> Job {
+        Job {
+            task,
             vault: home.vault.clone(),
             host: self.server.host(),
             token: self.token.expose().to_owned(),
             password: PASSWORD.to_owned(),
             salt: SALT.to_owned(),
-            folder: home.folder.clone(),
-            state: home.state.clone(),
             connections,
-            times,
         }
-    }
-
-    /// A job for the comparison with the bare parts.
-    pub(crate) fn copy_job(&self, address: String, sealed_size: usize) -> Job {
-        Job::Copy(child::CopyJob {
-            address,
-            sealed_size,
-            password: PASSWORD.to_owned(),
-            salt: SALT.to_owned(),
-            folder: self.scratch.path().to_owned(),
-        })
     }
 
     /// A vault of so many small files and its first sync, done once for all who ask.
@@ -157,9 +159,17 @@ impl Bed {
             return Ok(synced.clone());
         }
         let (home, _) = self.notes(files, 1024)?;
-        let first = self.sync(&home, 8, false).await?;
+        let first = self.sync(&home, DEFAULT_CONNECTIONS, false).await?;
         self.synced.insert(files, (home.clone(), first.clone()));
         Ok((home, first))
+    }
+
+    /// Throws away what is left.
+    pub(crate) fn end(self) -> Result<()> {
+        for (home, _) in self.synced.values() {
+            home.clear()?;
+        }
+        Ok(self.scratch.close()?)
     }
 }
 
@@ -170,8 +180,21 @@ impl Home {
         Ok(known.into_iter().next().ok_or("there is no state")?.db)
     }
 
-    /// Throws the copy and its state away.
+    /// Throws the copy and its state away. File systems that are slow to give space back are so
+    /// for each file by itself: many at once take a tenth of the time.
     pub(crate) fn clear(&self) -> Result<()> {
+        let folders: Vec<_> = std::fs::read_dir(&self.folder)?.flatten().collect();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        // What is left, files included, goes below, where a failure is told.
+                        let _ = std::fs::remove_dir_all(folder.path());
+                    }
+                });
+            }
+        });
         let home: &Path = self.folder.parent().ok_or("a home has a parent")?;
         Ok(std::fs::remove_dir_all(home)?)
     }

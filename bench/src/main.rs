@@ -9,10 +9,7 @@ mod child;
 mod table;
 mod work;
 
-use std::io::Write as _;
-use std::process::ExitCode;
-
-use clap::Parser;
+use clap::Parser as _;
 
 use crate::bed::Bed;
 use crate::table::Table;
@@ -22,7 +19,7 @@ use crate::work::Work;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Measures obsync, and prints a table beside the bounds.
-#[derive(Debug, Parser)]
+#[derive(Debug, clap::Parser)]
 #[command(name = "obsync-bench")]
 struct Arguments {
     /// What to measure; everything by default
@@ -34,44 +31,23 @@ struct Arguments {
     quick: bool,
 }
 
-fn main() -> ExitCode {
-    let result = match std::env::args().nth(1).as_deref() {
-        Some(child::NAME) => runtime().and_then(|runtime| runtime.block_on(child::main())),
-        _ => {
-            let arguments = Arguments::parse();
-            runtime().and_then(|runtime| runtime.block_on(measure(&arguments)))
-        }
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            // Nobody is left to tell if this fails.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
-            ExitCode::FAILURE
-        }
+// Many threads, as the command line has it: the child is this program too.
+#[tokio::main]
+async fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(child::NAME) {
+        return child::main().await;
     }
-}
-
-/// As the command line has it.
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?)
-}
-
-async fn measure(arguments: &Arguments) -> Result<ExitCode> {
-    let whole = arguments.only.is_empty() && !arguments.quick;
-    let mut bed = Bed::start(arguments.quick).await?;
+    let Arguments { only, quick } = Arguments::parse();
+    let mut bed = Bed::start(quick).await?;
     let mut table = Table::begin()?;
     for work in Work::ALL {
-        if arguments.only.is_empty() || arguments.only.contains(&work) {
-            for line in work.lines(&mut bed).await? {
-                table.add(line)?;
-            }
+        if only.is_empty() || only.contains(&work) {
+            work.measure(&mut bed, &mut table).await?;
         }
     }
-    if whole {
+    bed.end()?;
+    if only.is_empty() && !quick {
         table.save()?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

@@ -1,13 +1,14 @@
 //! The most memory that the largest runs hold at once, beside a run that does nothing: the key
 //! derivation alone takes 32 MiB.
 
-use super::{attachment, thousands};
+use super::attachment::{mib, plain_size};
+use super::thousands;
 use crate::Result;
-use crate::bed::Bed;
-use crate::table::{Aim, Line};
+use crate::bed::{Bed, DEFAULT_CONNECTIONS};
+use crate::table::{Aim, Line, Table};
 
-pub(crate) async fn lines(bed: &mut Bed) -> Result<Vec<Line>> {
-    let nothing = bed.sync(&bed.empty()?, 8, false).await?;
+pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
+    let nothing = bed.sync(&bed.empty()?, DEFAULT_CONNECTIONS, false).await?;
     let line = |what: String, measured, most, note| Line {
         what,
         measured,
@@ -20,23 +21,19 @@ pub(crate) async fn lines(bed: &mut Bed) -> Result<Vec<Line>> {
 
     let files = bed.size(100_000);
     let (_, first) = bed.synced(files).await?;
-    let rate = first.downloaded as f64 / first.wall;
-    let many = line(
-        format!("{} small files, peak memory", thousands(files)),
-        first.peak_memory,
-        96.0,
-        format!("{rate:.0} files/s, {:.0} s of CPU", first.cpu),
+    let what = format!("{} small files, peak memory", thousands(files));
+    let note = format!(
+        "{:.0} files/s, {:.0} s of CPU",
+        files as f64 / first.wall,
+        first.cpu
     );
+    table.add(line(what, first.peak_memory, 96.0, note))?;
 
-    let size = attachment::plain_size(bed);
+    let size = plain_size(bed);
     let (home, _) = bed.attachment(size)?;
-    let synced = bed.sync(&home, 4, false).await?;
+    let synced = bed.sync(&home, DEFAULT_CONNECTIONS, false).await?;
     home.clear()?;
-    let one = line(
-        format!("one file of {} MiB, peak memory", size.div_ceil(1 << 20)),
-        synced.peak_memory,
-        64.0,
-        format!("{:.1} s of CPU", synced.cpu),
-    );
-    Ok(vec![many, one])
+    let what = format!("one file of {} MiB, peak memory", mib(size));
+    let note = format!("{:.1} s of CPU", synced.cpu);
+    table.add(line(what, synced.peak_memory, 64.0, note))
 }

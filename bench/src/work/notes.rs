@@ -7,18 +7,16 @@ use super::thousands;
 use crate::Result;
 use crate::bed::Bed;
 use crate::child::Synced;
-use crate::table::{Aim, Line};
+use crate::table::{Aim, Line, Table};
 
 const ROUND_TRIP: Duration = Duration::from_millis(30);
 /// As many for each connection: every line then takes the same time.
 const EACH: u64 = 250;
 const BYTES: usize = 2048;
-
 /// The line that the aims are for.
 const AIMED: usize = 8;
 
-pub(crate) async fn lines(bed: &mut Bed) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
+pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
     for connections in [1, 4, AIMED, 16] {
         let files = bed.size(EACH) * connections as u64;
         let (home, uids) = bed.notes(files, BYTES)?;
@@ -26,27 +24,22 @@ pub(crate) async fn lines(bed: &mut Bed) -> Result<Vec<Line>> {
         let synced = bed.sync(&home, connections, true).await;
         let pulled = bed.pull(&home, connections, uids).await;
         bed.server.faults().set_latency(Duration::ZERO);
-        lines.extend(compare(files, connections, &synced?, pulled?));
+        for line in compare(files, connections, &synced?, pulled?) {
+            table.add(line)?;
+        }
         home.clear()?;
     }
-    Ok(lines)
+    Ok(())
 }
 
 fn compare(files: u64, connections: usize, synced: &Synced, pulled: f64) -> [Line; 2] {
-    let aim = |least| match connections {
-        AIMED => Aim::Share(least),
-        _ => Aim::Look,
-    };
     let line = |part: &str, measured, aim, note| Line {
-        what: format!(
-            "{} notes, {connections} connections, {part}",
-            thousands(files)
-        ),
+        what: format!("{} notes, {connections} conn., {part}", thousands(files)),
         measured,
         unit: "files/s",
         bound: connections as f64 / ROUND_TRIP.as_secs_f64(),
         beside: format!("= {connections} / {} ms round trip", ROUND_TRIP.as_millis()),
-        aim,
+        aim: if connections == AIMED { aim } else { Aim::Look },
         note,
     };
     let open = match synced.all_open {
@@ -54,20 +47,13 @@ fn compare(files: u64, connections: usize, synced: &Synced, pulled: f64) -> [Lin
         None => "never all open".to_owned(),
     };
     let bare = files as f64 / pulled;
-    let rest = synced.wall - synced.last_bytes;
+    let steady_note = format!("{open}; bare pulls: {bare:.1}");
+    let rest = synced.wall - synced.fetched.last().unwrap_or(&0.0);
+    let whole_note = format!("{:.2} s, of it {rest:.2} after the last fetch", synced.wall);
+    let (steady, whole) = (steady_rate(connections, synced), files as f64 / synced.wall);
     [
-        line(
-            "all open",
-            steady_rate(connections, synced),
-            aim(0.9),
-            format!("{open}; bare pulls: {bare:.1}"),
-        ),
-        line(
-            "whole run",
-            Some(files as f64 / synced.wall),
-            aim(0.8),
-            format!("{:.2} s, of it {rest:.2} after the last fetch", synced.wall),
-        ),
+        line("all open", steady, Aim::Share(0.9), steady_note),
+        line("whole run", Some(whole), Aim::Share(0.8), whole_note),
     ]
 }
 
@@ -76,12 +62,9 @@ fn compare(files: u64, connections: usize, synced: &Synced, pulled: f64) -> [Lin
 fn steady_rate(connections: usize, synced: &Synced) -> Option<f64> {
     let from = synced.all_open?;
     let last = synced.fetched.len().checked_sub(connections + 1)?;
-    let to = *synced.fetched.get(last)?;
-    let files = synced.fetched[..=last]
-        .iter()
-        .filter(|at| **at > from)
-        .count();
-    (to > from).then(|| files as f64 / (to - from))
+    let to = synced.fetched[last];
+    let before = synced.fetched.partition_point(|at| *at <= from);
+    (to > from).then(|| (last + 1 - before) as f64 / (to - from))
 }
 
 #[cfg(test)]
@@ -90,23 +73,14 @@ mod tests {
 
     #[test]
     fn the_steady_part_is_between_the_ramp_and_the_tail() {
-        let synced = Synced {
-            downloaded: 7,
-            bytes: 0,
-            wall: 100.0,
-            cpu: 0.0,
-            derivation: 0.0,
-            peak_memory: None,
-            last_bytes: 90.0,
+        let mut synced = Synced {
             all_open: Some(10.0),
             // Two before, four in four seconds, then a slow tail of one for each connection.
             fetched: vec![5.0, 9.0, 11.0, 12.0, 13.0, 14.0, 50.0, 90.0],
+            ..Synced::default()
         };
         assert_eq!(steady_rate(2, &synced), Some(1.0));
-        let never = Synced {
-            all_open: None,
-            ..synced
-        };
-        assert_eq!(steady_rate(2, &never), None);
+        synced.all_open = None;
+        assert_eq!(steady_rate(2, &synced), None);
     }
 }

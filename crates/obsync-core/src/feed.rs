@@ -79,7 +79,8 @@ pub struct Collector<'a> {
 
 enum Item {
     Usable(Record),
-    Unusable(Unapplied),
+    // Boxed: rare, and larger than all others.
+    Unusable(Box<Unapplied>),
     Cleared(Uid),
 }
 
@@ -129,12 +130,13 @@ impl<'a> Collector<'a> {
             version: version.max(self.highest.into()),
             highest: self.highest,
             count: self.count,
+            records: Vec::with_capacity(self.latest.len()),
             ..Feed::default()
         };
         for (name, item) in self.latest {
             match item {
                 Item::Usable(record) => feed.records.push(record),
-                Item::Unusable(item) => feed.unusable.push(item),
+                Item::Unusable(item) => feed.unusable.push(*item),
                 Item::Cleared(_) => feed.cleared.push(name),
             }
         }
@@ -149,14 +151,14 @@ fn decode(cipher: &VaultCipher, raw: &RawRecord) -> (String, Item) {
     let unusable = |name: String, message: String| {
         let item = match raw.deleted {
             true => Item::Cleared(raw.uid),
-            false => Item::Unusable(Unapplied {
+            false => Item::Unusable(Box::new(Unapplied {
                 name: name.clone(),
                 uid: raw.uid,
                 kind: UnappliedKind::Skipped,
                 message,
                 attempts: 0,
                 record: None,
-            }),
+            })),
         };
         (name, item)
     };

@@ -296,7 +296,10 @@ fn order(plan: &mut Plan) {
             _ => None,
         })
         .collect();
-    let above_new = folders_above_what_is_new(plan);
+    let above_new = match plan.removals.is_empty() {
+        true => HashSet::new(),
+        false => folders_above_what_is_new(plan),
+    };
     // What lies below a place that must become free has to go before it, and a file whose place a
     // folder takes before what comes into that folder; all else is deleted at the end.
     let inside = |path: &VaultPath| path.ancestors().any(|above| room.contains(&above));

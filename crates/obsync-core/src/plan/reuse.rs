@@ -21,6 +21,16 @@ pub(super) fn find(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
     }
     let mut leaving = leaving_files(input, plan, &wanted);
     let staying = staying_files(input, plan, &wanted);
+    let repeated = wanted.len() < plan.downloads.len();
+    drop(wanted);
+    // A first sync has nothing to reuse, and the most to plan: its tables are not copied.
+    if leaving.is_empty() && staying.is_empty() {
+        clear_old_spellings(input, names, plan);
+        if repeated {
+            plan.downloads = group(std::mem::take(&mut plan.downloads));
+        }
+        return;
+    }
 
     let mut downloads = Vec::new();
     let mut moved = HashSet::new();
@@ -68,8 +78,9 @@ pub(super) fn find(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
     }
     plan.removals
         .retain(|removal| !moved.contains(&removal.path));
-    clear_old_spellings(input, names, plan, &downloads);
-    plan.downloads = group(downloads);
+    plan.downloads = downloads;
+    clear_old_spellings(input, names, plan);
+    plan.downloads = group(std::mem::take(&mut plan.downloads));
 }
 
 type Leaving = HashMap<ContentHash, Vec<(VaultPath, Stamp, obsidian_sync::Uid)>>;
@@ -134,12 +145,7 @@ fn staying_files(
 }
 
 /// Where names fold, the old spelling must be gone before new content comes under the new one.
-fn clear_old_spellings(
-    input: &Input<'_>,
-    names: &Names<'_>,
-    plan: &mut Plan,
-    downloads: &[Download],
-) {
+fn clear_old_spellings(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
     if !input.folding.any() {
         return;
     }
@@ -148,7 +154,8 @@ fn clear_old_spellings(
         .iter()
         .filter(|r| r.moved_by.is_none())
         .map(|r| &r.target.path);
-    let old: HashSet<&VaultPath> = downloads
+    let old: HashSet<&VaultPath> = plan
+        .downloads
         .iter()
         .map(|download| &download.target.path)
         .chain(copies)

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::vec;
 
 use tokio::sync::Notify;
 
@@ -20,21 +21,32 @@ pub(super) struct Queue {
 }
 
 struct Inner {
-    waiting: VecDeque<Job>,
+    /// Jobs that nobody has tried, where the plan laid them: large, so never copied.
+    fresh: vec::IntoIter<Download>,
+    /// Jobs that came back.
+    again: VecDeque<Job>,
     held: usize,
+}
+
+impl Inner {
+    fn take(&mut self) -> Option<Job> {
+        let fresh = self.fresh.next().map(|download| Job {
+            download,
+            attempts: 0,
+        });
+        fresh.or_else(|| self.again.pop_front())
+    }
 }
 
 impl Queue {
     pub(super) fn new(downloads: Vec<Download>) -> Self {
-        let waiting = downloads
-            .into_iter()
-            .map(|download| Job {
-                download,
-                attempts: 0,
-            })
-            .collect();
+        let inner = Inner {
+            fresh: downloads.into_iter(),
+            again: VecDeque::new(),
+            held: 0,
+        };
         Self {
-            inner: Mutex::new(Inner { waiting, held: 0 }),
+            inner: Mutex::new(inner),
             changed: Notify::new(),
         }
     }
@@ -49,7 +61,7 @@ impl Queue {
             changed.as_mut().enable();
             {
                 let mut inner = self.lock();
-                if let Some(job) = inner.waiting.pop_front() {
+                if let Some(job) = inner.take() {
                     inner.held += 1;
                     return Some(job);
                 }
@@ -69,13 +81,14 @@ impl Queue {
     pub(super) fn again(&self, job: Job) {
         let mut inner = self.lock();
         inner.held -= 1;
-        inner.waiting.push_back(job);
+        inner.again.push_back(job);
         drop(inner);
         self.changed.notify_waiters();
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting.len()
+        let inner = self.lock();
+        inner.fresh.len() + inner.again.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
