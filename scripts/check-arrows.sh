@@ -19,16 +19,17 @@ must_not() {
 	done
 }
 
-ours_above_protocol="obsync-core obsync-config obsync-local obsync-cli obsync-devserver"
+ours_above_protocol="obsync-core obsync-config obsync-local obsync-s3 obsync-cli obsync-devserver"
 front_end="clap indicatif rpassword tracing-subscriber"
 # shellcheck disable=SC2086
 {
 	must_not obsidian-sync "" $ours_above_protocol $front_end rusqlite
 	must_not obsidian-sync "--no-default-features" tokio reqwest rustls tokio-tungstenite
-	must_not obsync-core "" obsync-config obsync-local obsync-cli obsync-devserver $front_end rusqlite
-	must_not obsync-config "" obsync-core obsync-local obsync-cli obsync-devserver clap indicatif rpassword rusqlite
-	must_not obsync-local "" obsync-config obsync-cli obsync-devserver $front_end
-	must_not obsync-devserver "" obsync-core obsync-config obsync-local obsync-cli
+	must_not obsync-core "" obsync-config obsync-local obsync-s3 obsync-cli obsync-devserver $front_end rusqlite object_store
+	must_not obsync-config "" obsync-core obsync-local obsync-s3 obsync-cli obsync-devserver clap indicatif rpassword rusqlite object_store
+	must_not obsync-local "" obsync-config obsync-s3 obsync-cli obsync-devserver $front_end object_store
+	must_not obsync-s3 "" obsync-config obsync-local obsync-cli obsync-devserver $front_end rusqlite aws-config aws-lc-sys openssl-sys
+	must_not obsync-devserver "" obsync-core obsync-config obsync-local obsync-s3 obsync-cli
 	must_not obsync-cli "" obsync-devserver
 }
 [ "$failed" = 0 ] && echo "arrows point down"

@@ -83,9 +83,9 @@ pub(crate) enum Command {
     Totp(Totp),
     /// List the account's vaults
     Vaults,
-    /// Bring a vault's changes to a folder
+    /// Bring a vault's changes to a folder or a bucket
     Sync(Box<Sync>),
-    /// Show where things stand, without asking the service
+    /// Show where things stand, without asking the service for changes
     Status(Status),
     /// Forget the sync state of a vault, so that the next sync compares everything; files stay
     Reset(Reset),
@@ -140,9 +140,12 @@ pub(crate) struct Totp {
 pub(crate) struct Target {
     /// The vault: its id, or its name if no other has it
     pub(crate) vault: String,
-    /// The folder for the vault's files
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    /// Where the vault's files go: a folder, or s3://bucket/prefix
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
     pub(crate) dest: PathBuf,
+    /// To S3 as the environment's S3_* say; the last part of --dest names the folder there
+    #[arg(long)]
+    pub(crate) s3: bool,
     /// File with the vault's encryption password; '-' for standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) password_file: Option<PathBuf>,
@@ -215,15 +218,24 @@ pub(crate) struct Verify {
 pub(crate) struct Status {
     /// Only this vault: its id, or its name as it was last seen
     pub(crate) vault: Option<String>,
+    /// Only what was synced there; needed for S3, whose state is in the bucket
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath, requires = "vault")]
+    pub(crate) dest: Option<PathBuf>,
+    /// As with 'sync'
+    #[arg(long, requires = "dest")]
+    pub(crate) s3: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Reset {
     /// The vault: its id, or its name as it was last seen
     pub(crate) vault: String,
-    /// Only the state for this folder [default: for every folder]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    /// Only the state for this destination [default: for every folder, and none in S3]
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
     pub(crate) dest: Option<PathBuf>,
+    /// As with 'sync'
+    #[arg(long, requires = "dest")]
+    pub(crate) s3: bool,
 }
 
 #[derive(Debug, Subcommand)]

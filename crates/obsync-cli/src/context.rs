@@ -1,6 +1,5 @@
 //! Settings → the parts that commands work with.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use obsidian_sync::Vault;
@@ -18,6 +17,7 @@ pub(crate) const USER_AGENT: &str = concat!("obsync/", env!("CARGO_PKG_VERSION")
 
 /// What commands work with.
 pub(crate) struct Context {
+    pub(crate) environment: Environment,
     pub(crate) settings: Settings,
     pub(crate) printer: Printer,
     pub(crate) prompt: Terminal,
@@ -28,7 +28,8 @@ pub(crate) struct Context {
 impl Context {
     /// Gathers the settings, starts logging, and tells what is odd about them.
     pub(crate) fn new(cli: &Cli, printer: &Printer) -> Result<Self, Failure> {
-        let settings = Settings::load(&cli.flags(), &environment())?;
+        let environment = environment();
+        let settings = Settings::load(&cli.flags(), &environment)?;
         let (level, format) = (settings.log_level.value, settings.log_format.value);
         crate::logging::start(level, format, &printer.screen);
         for warning in &settings.warnings {
@@ -39,6 +40,7 @@ impl Context {
         let account = Account::new(Arc::new(rest.clone()), &settings, Arc::new(SystemTiming));
         let prompt = Terminal::new(&printer.screen);
         Ok(Self {
+            environment,
             settings,
             printer: printer.clone(),
             prompt,
@@ -76,15 +78,4 @@ impl Context {
 /// The process's environment, read here and nowhere else.
 pub(crate) fn environment() -> Environment {
     std::env::vars_os().collect()
-}
-
-/// A destination folder.
-pub(crate) fn folder(dest: &Path) -> Result<PathBuf, Failure> {
-    match dest.to_str() {
-        Some(text) if text.starts_with("s3://") => {
-            let message = format!("--dest {text}: S3 is not built into this version yet");
-            Err(Failure::usage(message).hint("give a folder"))
-        }
-        _ => Ok(dest.to_owned()),
-    }
 }

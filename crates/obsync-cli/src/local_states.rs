@@ -27,6 +27,12 @@ impl LocalState {
     }
 }
 
+/// A vault that has no state for a destination.
+pub(crate) fn not_synced(vault: &str, dest: &str) -> Failure {
+    Failure::usage(format!("the vault '{vault}' was not synced to {dest}"))
+        .hint("'obsync status' lists what was synced to folders from here")
+}
+
 /// All states, or those of the vault that goes by an id or a name.
 pub(crate) async fn local_states(
     dir: &StateDir,

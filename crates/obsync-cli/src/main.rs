@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod context;
 mod exit;
+mod home;
 mod local_states;
 mod logging;
 mod options;

@@ -1,17 +1,17 @@
-//! A vault and a folder → a [`SyncRun`], with all its parts put together.
+//! A vault and a destination → a [`SyncRun`], with all its parts put together.
 
 use std::sync::Arc;
 
 use obsidian_sync::Vault;
 use obsync_config::{PasswordFlag, PasswordSources, find_vault, open_vault};
-use obsync_core::clock::{Clock as _, SystemClock};
-use obsync_core::{StateStore, SyncOptions, SyncRun, VaultStore as _};
-use obsync_local::{About, FolderOptions, FolderStore, SqliteStateStore, Trash, destination};
+use obsync_core::clock::SystemClock;
+use obsync_core::{SyncOptions, SyncRun};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Global, Target};
-use crate::context::{Context, USER_AGENT, folder};
+use crate::context::{Context, USER_AGENT};
 use crate::exit::{Exit, Failure};
+use crate::home::{Access, Home, Site};
 use crate::output::Answer;
 use crate::progress::progress;
 use crate::signals::stop_signal;
@@ -21,8 +21,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) target: &'a Target,
     pub(crate) options: SyncOptions,
     pub(crate) global: &'a Global,
-    /// Whether it only looks: no lock is taken and nothing is written.
-    pub(crate) read_only: bool,
+    pub(crate) access: Access,
 }
 
 /// What is known of the vault and the destination so far: told also when the command fails.
@@ -40,16 +39,16 @@ impl Known {
         }
     }
 
-    /// Puts a run together: checks the folder, opens the vault, then locks and opens the state.
+    /// Puts a run together: checks the destination, opens the vault, then its home.
     pub(crate) async fn run(
         &mut self,
         context: &Context,
         wanted: Wanted<'_>,
     ) -> Result<SyncRun, Failure> {
         let target = wanted.target;
-        let dest = folder(&target.dest)?;
-        // What is wrong with the folder needs no sign-in to be told.
-        self.dest = FolderStore::open(&dest, FolderOptions::default())?.location();
+        // What is wrong with the destination needs no sign-in to be told.
+        let site = Site::new(&target.dest, target.s3, context)?;
+        self.dest = site.location()?;
 
         let password = target.password();
         if let Some(warning) = password.as_ref().and_then(PasswordFlag::warning) {
@@ -64,26 +63,8 @@ impl Known {
         };
         let open = open_vault(&context.account, &context.rest, vault, passwords).await?;
 
-        let trash = context
-            .settings
-            .trash
-            .value
-            .then(|| Trash::new(&context.state_dir().trash(&vault.id), SystemClock.now()));
-        let options = FolderOptions {
-            vault_id: Some(vault.id.clone()),
-            trash,
-            ..FolderOptions::default()
-        };
-        let store = FolderStore::open(&dest, options)?;
-        let about = About::new(&vault.id, &vault.name, destination(&dest));
-        let paths = context.state_dir().state(&about);
-        let state: Arc<dyn StateStore> = if wanted.read_only {
-            Arc::new(SqliteStateStore::open_read_only(&paths))
-        } else {
-            let state = SqliteStateStore::open(&paths, &about)?;
-            store.lock()?;
-            Arc::new(state)
-        };
+        let Home { files, state } = site.open(context, vault, wanted.access).await?;
+        self.dest = files.location();
         let stop = stop_signal(&context.printer.screen).map_err(|error| {
             Failure::new(Exit::Failed, "signals", format!("can't start: {error}"))
         })?;
@@ -95,7 +76,7 @@ impl Known {
                 .device(&wanted.options.device)
                 .user_agent(USER_AGENT),
             cipher: open.cipher,
-            store: Arc::new(store),
+            store: files,
             state,
             options: wanted.options,
             // Not before a password was asked for: a bar would draw over the question.

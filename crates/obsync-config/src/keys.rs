@@ -101,3 +101,25 @@ pub fn explanation() -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_docs_name_every_key_and_variable() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let text = std::fs::read_to_string(docs).unwrap();
+        let missing: Vec<&str> = names()
+            .into_iter()
+            .chain(env_vars::ALL.iter().map(|variable| variable.name))
+            .filter(|name| !text.contains(&format!("`{name}`")))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "not in docs/configuration.md: {missing:?}"
+        );
+    }
+}

@@ -79,12 +79,28 @@ impl S3Home {
             (Some((document, _)), _) => document.prefix.clone(),
             (None, place) => choose(&bucket, settings, about, place).await?,
         };
+        check_prefix(settings, &prefix)?;
         let started = clock.now();
         let fresh = Document::new(vault, &prefix);
         let state = S3StateStore::new(&bucket, registers, clock, fresh, found);
-        let files = S3VaultStore::new(bucket, prefix, state.gate(), started);
+        let files = S3VaultStore::new(bucket, prefix, state.gate(), started, settings.trash);
         Ok(Self { files, state })
     }
+}
+
+/// A prefix that can hold a vault and nothing else: `mirror` would remove states that lie in it.
+fn check_prefix(settings: &S3Settings, prefix: &str) -> Result<(), StoreError> {
+    plain_key(prefix.trim_end_matches('/'))?;
+    let states = folder(&settings.state_prefix);
+    if !states.starts_with(prefix) {
+        return Ok(());
+    }
+    let what = format!(
+        "the vault's files at 's3://{0}/{prefix}' would lie around the states at \
+         's3://{0}/{states}': give the files a prefix of their own, or set S3_STATE_PREFIX",
+        settings.bucket
+    );
+    Err(StoreError::new(StoreErrorKind::Unusable, what))
 }
 
 /// The prefix of a vault that has none yet.

@@ -38,6 +38,8 @@ pub struct S3Settings {
     pub storage_class: Option<String>,
     /// Tags of a vault's objects.
     pub tags: Vec<(String, String)>,
+    /// Whether what is removed or replaced for good is kept below `.obsync/trash/`.
+    pub trash: bool,
     /// The account that must own the bucket; others are refused by S3 itself.
     pub expected_owner: Option<String>,
     /// How often a request is tried in all.
@@ -59,6 +61,7 @@ impl S3Settings {
             encryption: Encryption::Bucket,
             storage_class: None,
             tags: Vec::new(),
+            trash: true,
             expected_owner: None,
             attempts: 3,
             first_pause: Duration::from_millis(300),
@@ -98,8 +101,22 @@ impl S3Settings {
         Ok(settings)
     }
 
+    /// Whether the bucket can be reached at all by these settings; asks nobody.
+    ///
+    /// # Errors
+    /// When the bucket's name can't be one, a region is missing or the endpoint is not safe.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.address().map(drop)
+    }
+
     /// Where requests go, and whether the bucket is part of the host name.
     pub(crate) fn address(&self) -> Result<Address, StoreError> {
+        // It becomes part of a host's name.
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if self.bucket.is_empty() || !self.bucket.chars().all(good) {
+            let name = obsync_core::escape_name(&self.bucket);
+            return Err(wrong(format!("'{name}' can't be the name of a bucket")));
+        }
         if let Some(endpoint) = &self.endpoint {
             let local = match endpoint.host() {
                 Some(url::Host::Domain(name)) => name == "localhost",
@@ -249,12 +266,14 @@ mod tests {
             );
         }
         let mut settings = S3Settings::new("b");
+        for name in ["", "a/b", "a b", "evil.example?"] {
+            let error = S3Settings::new(name).check().unwrap_err();
+            assert!(error.message.contains("name of a bucket"), "{error}");
+        }
         assert!(
             settings
-                .address()
-                .unwrap_err()
-                .message
-                .contains("AWS_REGION")
+                .check()
+                .is_err_and(|error| error.message.contains("AWS_REGION"))
         );
         for (endpoint, allowed) in [
             ("http://127.0.0.1:9000", true),

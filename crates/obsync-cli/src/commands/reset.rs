@@ -1,30 +1,24 @@
 //! `reset`: forget the sync state, so that the next sync compares everything.
 
+use obsync_core::{Batch, Header, RunStatus, StateStore, StoreError};
 use obsync_local::{SqliteStateStore, destination};
 use serde_json::json;
 
 use crate::args::Reset;
-use crate::context::{Context, folder};
+use crate::context::Context;
 use crate::exit::Failure;
-use crate::local_states::local_states;
+use crate::home::{Bucket, Site};
+use crate::local_states::{local_states, not_synced};
 use crate::output::Answer;
 
 pub(crate) async fn run(context: &Context, args: &Reset) -> Result<Answer, Failure> {
-    let mut states = local_states(&context.state_dir(), Some(&args.vault)).await?;
-    if let Some(dest) = &args.dest {
-        let dest = destination(&folder(dest)?);
-        states.retain(|state| state.dest() == dest);
-        if states.is_empty() {
-            let message = format!("the vault '{}' was not synced to {dest}", args.vault);
-            return Err(Failure::usage(message).hint("'obsync status' lists what was"));
-        }
-    }
-    let mut forgotten = Vec::new();
-    for state in &states {
-        if SqliteStateStore::reset(&state.paths)? {
-            forgotten.push(state.dest().to_owned());
-        }
-    }
+    let site = args.dest.as_ref();
+    let site = site.map(|dest| Site::new(dest, args.s3, context));
+    let forgotten = match site.transpose()? {
+        Some(Site::S3(bucket)) => vec![in_bucket(context, args, &bucket).await?],
+        Some(Site::Folder(dest)) => here(context, args, Some(&destination(&dest))).await?,
+        None => here(context, args, None).await?,
+    };
     let words: Vec<String> = forgotten
         .iter()
         .map(|dest| format!("forgot the sync state for {dest}"))
@@ -34,4 +28,50 @@ pub(crate) async fn run(context: &Context, args: &Reset) -> Result<Answer, Failu
         .into_iter()
         .fold(answer, Answer::say)
         .say("all files stay; the next sync compares everything"))
+}
+
+/// The states on this machine, or the one for a destination.
+async fn here(context: &Context, args: &Reset, dest: Option<&str>) -> Result<Vec<String>, Failure> {
+    let mut states = local_states(&context.state_dir(), Some(&args.vault)).await?;
+    if let Some(dest) = dest {
+        states.retain(|state| state.dest() == dest);
+        if states.is_empty() {
+            return Err(not_synced(&args.vault, dest));
+        }
+    }
+    let mut forgotten = Vec::new();
+    for state in &states {
+        if SqliteStateStore::reset(&state.paths)? {
+            forgotten.push(state.dest().to_owned());
+        }
+    }
+    Ok(forgotten)
+}
+
+async fn in_bucket(context: &Context, args: &Reset, bucket: &Bucket) -> Result<String, Failure> {
+    let (_, home) = bucket.find(context, &args.vault).await?;
+    let dest = home.files.location();
+    let state = &*home.state;
+    if state.header().await? == Header::default() {
+        return Err(not_synced(&args.vault, &dest));
+    }
+    let forgotten = forget(state).await;
+    // Other runs may come in, however it went.
+    let let_go = state.checkpoint().await;
+    forgotten.and(let_go)?;
+    state.set_status(&RunStatus::default()).await?;
+    Ok(dest)
+}
+
+/// Empties a state where it is: whatever keeps others out, and whatever is chosen once, stays.
+async fn forget(state: &dyn StateStore) -> Result<(), StoreError> {
+    let unapplied = state.unapplied().await?;
+    let batch = Batch {
+        header: Some(Header::default()),
+        forget: state.load().await?.entries.into_keys().collect(),
+        settle: true,
+        unlist: unapplied.into_iter().map(|item| item.name).collect(),
+        ..Batch::default()
+    };
+    state.commit(batch).await
 }

@@ -1,40 +1,55 @@
-//! `status`: where things stand, from the state folder alone.
+//! `status`: where things stand, from the states alone: those here, or one in a bucket.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use obsidian_sync::Millis;
-use obsync_core::{Counts, Header, RunStatus, StateStore as _, StoreError, Unapplied};
-use obsync_local::SqliteStateStore;
+use obsync_core::{Counts, Header, RunStatus, StateStore, StoreError, Unapplied};
+use obsync_local::{SqliteStateStore, destination};
 use serde_json::{Value, json};
 
 use crate::args::Status;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::local_states::{LocalState, local_states};
+use crate::home::{Bucket, Site};
+use crate::local_states::{LocalState, local_states, not_synced};
 use crate::output::{Answer, bytes, count, table};
 
 pub(crate) async fn run(context: &Context, args: &Status) -> Result<Answer, Failure> {
-    let states = local_states(&context.state_dir(), args.vault.as_deref()).await?;
+    let site = args.dest.as_ref();
+    let site = site.map(|dest| Site::new(dest, args.s3, context));
+    let dest = match (site.transpose()?, &args.vault) {
+        (Some(Site::S3(bucket)), Some(vault)) => return in_bucket(context, vault, &bucket).await,
+        (Some(Site::Folder(dest)), _) => Some(destination(&dest)),
+        _ => None,
+    };
+    let mut states = local_states(&context.state_dir(), args.vault.as_deref()).await?;
+    if let (Some(dest), Some(vault)) = (dest, &args.vault) {
+        states.retain(|state| state.dest() == dest);
+        if states.is_empty() {
+            return Err(not_synced(vault, &dest));
+        }
+    }
     let (mut list, mut data) = (Vec::new(), String::new());
     let mut failure = None;
     for state in &states {
         if !data.is_empty() {
             data.push('\n');
         }
-        match read(state).await {
+        let whose = Whose::of(state);
+        match read(&SqliteStateStore::open_read_only(&state.paths)).await {
             Ok(facts) => {
-                list.push(facts.json(state));
-                data.push_str(&facts.text(state));
+                list.push(facts.json(&whose));
+                data.push_str(&facts.text(&whose));
             }
             Err(error) => {
                 let error = Failure::from(error);
                 list.push(json!({
-                    "vault_id": state.id(), "name": state.name(), "dest": state.dest(),
+                    "vault_id": whose.id, "name": whose.name, "dest": whose.dest,
                     "known": false, "error": error.json(),
                 }));
                 let rows = [
-                    heading(state),
+                    whose.heading(),
                     vec!["state".to_owned(), error.message.clone()],
                 ];
                 data.push_str(&table(&rows));
@@ -52,6 +67,44 @@ pub(crate) async fn run(context: &Context, args: &Status) -> Result<Answer, Fail
     Ok(answer)
 }
 
+/// One vault's state in a bucket. Only the account knows the vault's id, by which it is named.
+async fn in_bucket(context: &Context, vault: &str, bucket: &Bucket) -> Result<Answer, Failure> {
+    let (found, home) = bucket.find(context, vault).await?;
+    let dest = home.files.location();
+    let facts = read(&*home.state).await?;
+    if facts.runs == RunStatus::default() && facts.header == Header::default() {
+        return Err(not_synced(vault, &dest));
+    }
+    let whose = Whose {
+        id: found.id.as_str(),
+        name: &found.name,
+        dest: &dest,
+    };
+    let json = json!({ "status": "ok", "vaults": [facts.json(&whose)] });
+    Ok(Answer::new(json).data(facts.text(&whose)))
+}
+
+/// What a state is of.
+struct Whose<'a> {
+    id: &'a str,
+    name: &'a str,
+    dest: &'a str,
+}
+
+impl<'a> Whose<'a> {
+    fn of(state: &'a LocalState) -> Self {
+        Self {
+            id: state.id(),
+            name: state.name(),
+            dest: state.dest(),
+        }
+    }
+
+    fn heading(&self) -> Vec<String> {
+        vec![self.name.to_owned(), format!("→ {}", self.dest)]
+    }
+}
+
 /// What a state and the note on its runs tell.
 struct Facts {
     header: Header,
@@ -60,8 +113,7 @@ struct Facts {
     runs: RunStatus,
 }
 
-async fn read(state: &LocalState) -> Result<Facts, StoreError> {
-    let store = SqliteStateStore::open_read_only(&state.paths);
+async fn read(store: &dyn StateStore) -> Result<Facts, StoreError> {
     Ok(Facts {
         header: store.header().await?,
         counts: store.counts().await?,
@@ -71,7 +123,7 @@ async fn read(state: &LocalState) -> Result<Facts, StoreError> {
 }
 
 impl Facts {
-    fn json(&self, state: &LocalState) -> Value {
+    fn json(&self, whose: &Whose<'_>) -> Value {
         let time = |at: Option<Millis>| at.map(|at| timestamp(at).to_string());
         let unapplied: Vec<Value> = self
             .unapplied
@@ -84,7 +136,7 @@ impl Facts {
             })
             .collect();
         let mut json = json!({
-            "vault_id": state.id(), "name": state.name(), "dest": state.dest(), "known": true,
+            "vault_id": whose.id, "name": whose.name, "dest": whose.dest, "known": true,
             "cursor": self.header.cursor, "files": self.counts.files, "bytes": self.counts.bytes,
             "last_run": time(self.runs.last_run), "last_change": time(self.runs.last_change),
             "last_success": time(self.runs.last_success), "pending": self.runs.pending,
@@ -99,11 +151,11 @@ impl Facts {
         json
     }
 
-    fn text(&self, state: &LocalState) -> String {
+    fn text(&self, whose: &Whose<'_>) -> String {
         let row = |name: &str, value: String| vec![name.to_owned(), value];
         let mut rows = vec![
-            heading(state),
-            row("  id", state.id().to_owned()),
+            whose.heading(),
+            row("  id", whose.id.to_owned()),
             row(
                 "  last success",
                 self.runs.last_success.map_or("never".to_owned(), ago),
@@ -132,10 +184,6 @@ impl Facts {
         );
         table(&rows)
     }
-}
-
-fn heading(state: &LocalState) -> Vec<String> {
-    vec![state.name().to_owned(), format!("→ {}", state.dest())]
 }
 
 fn timestamp(at: Millis) -> Timestamp {

@@ -1,17 +1,21 @@
 //! `sync`: one run, or with `--dry-run` what it would do.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use obsync_core::report::{ProblemKind, Report, Status};
-use obsync_core::{Preview, SyncRun};
+use obsync_core::{Preview, StoreErrorKind, SyncRun};
 use serde_json::json;
 
 use crate::args::{Global, Sync};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::home::Access;
 use crate::options::sync_options;
 use crate::output::{Answer, bytes, table};
 use crate::run::{Known, Wanted};
+
+/// How long the end of a run may take that could not end well.
+const LETTING_GO: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(
     context: &Context,
@@ -25,13 +29,16 @@ pub(crate) async fn run(
             target: &args.target,
             options: sync_options(&context.settings, context.device(), args.full)?,
             global,
-            read_only: args.dry_run,
+            access: match args.dry_run {
+                true => Access::Read,
+                false => Access::Write,
+            },
         };
         let run = known.run(context, wanted).await?;
         if args.dry_run {
             Ok(planned(run.preview().await?))
         } else {
-            sync(&run, began).await
+            sync(context, &run, began).await
         }
     }
     .await;
@@ -72,8 +79,10 @@ fn planned(preview: Preview) -> Answer {
     answer
 }
 
-async fn sync(run: &SyncRun, began: Instant) -> Result<Answer, Failure> {
-    let report = run.run().await?;
+async fn sync(context: &Context, run: &SyncRun, began: Instant) -> Result<Answer, Failure> {
+    let report = run.run().await;
+    let_go(context, run).await;
+    let report = report?;
     let took = began.elapsed();
     let mut answer = Answer::new(json!({
         "status": report.status,
@@ -104,6 +113,20 @@ async fn sync(run: &SyncRun, began: Instant) -> Result<Answer, Failure> {
         answer.failure = Some(failure);
     }
     Ok(answer)
+}
+
+/// Lets other runs in at once, also after an early end. A run that ended well has done so.
+async fn let_go(context: &Context, run: &SyncRun) {
+    let told = match tokio::time::timeout(LETTING_GO, run.state.checkpoint()).await {
+        Ok(Ok(())) => return,
+        // Another run is in already.
+        Ok(Err(error)) if error.kind == StoreErrorKind::Busy => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    context.printer.warning(&format!(
+        "the destination is kept from other runs a little longer: {told}"
+    ));
 }
 
 /// The run in words: numbers, then each problem once.

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::args::{Global, Verify};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::home::Access;
 use crate::options::sync_options;
 use crate::output::{Answer, count};
 use crate::run::{Known, Wanted};
@@ -21,7 +22,7 @@ pub(crate) async fn run(
             target: &args.target,
             options: sync_options(&context.settings, context.device(), true)?,
             global,
-            read_only: true,
+            access: Access::Read,
         };
         let run = known.run(context, wanted).await?;
         Ok(told(&run.verify().await?))

@@ -205,10 +205,6 @@ async fn a_destination_that_can_hold_nothing() {
         .exits(1);
     assert!(run.stderr.contains("~/a file is not a folder"), "{run:?}");
     assert_eq!(sandbox.read("a file"), "mine");
-    let run = sandbox
-        .obsync(&["sync", "My vault", "--dest", "s3://bucket/x"])
-        .exits(2);
-    run.says("S3 is not built into this version yet");
     assert_eq!(
         sandbox.server.stats().tcp_connections,
         0,

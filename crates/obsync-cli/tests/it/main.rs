@@ -5,5 +5,6 @@
 mod account;
 mod bad_input;
 mod output;
+mod s3;
 mod sandbox;
 mod sync;

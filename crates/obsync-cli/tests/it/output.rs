@@ -54,13 +54,13 @@ async fn wrong_usage_exits_2_in_both_forms() {
     let run = sandbox
         .obsync(&["sync", "My vault"])
         .exits(2)
-        .says("--dest <DIR>");
+        .says("--dest <DEST>");
     assert_eq!(run.stdout, "");
     let run = sandbox.obsync(&["sync", "My vault", "--json"]).exits(2);
     let message = run.json()["error"]["message"].as_str().unwrap().to_owned();
     assert_eq!(
         message,
-        "the following required arguments were not provided: --dest <DIR>"
+        "the following required arguments were not provided: --dest <DEST>"
     );
     sandbox.obsync(&["snyc"]).exits(2).says("sync");
     sandbox.obsync(&["--json", "snyc"]).exits(2).json();

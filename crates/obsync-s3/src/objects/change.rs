@@ -49,7 +49,9 @@ impl S3VaultStore {
         self.0.gate.enter().await?;
         let key = self.key(path)?;
         let kept = match (expect, retire) {
-            (Expect::Is(stamp), Retire::Trash) => Some(self.trash(path, &key, stamp).await?),
+            (Expect::Is(stamp), Retire::Trash) if self.0.trash => {
+                Some(self.trash(path, &key, stamp).await?)
+            }
             _ => None,
         };
         let published = match waiting {
@@ -171,8 +173,8 @@ impl S3VaultStore {
             Some(_) => return Err(self.unmet(path).await),
         }
         let kept = match retire {
-            Retire::Discard => None,
-            Retire::Trash => Some(self.trash(path, &key, stamp).await?),
+            Retire::Trash if self.0.trash => Some(self.trash(path, &key, stamp).await?),
+            Retire::Trash | Retire::Discard => None,
         };
         let deleted = self.delete(path, &key, stamp).await;
         if let (Err(_), Some(kept)) = (&deleted, kept) {

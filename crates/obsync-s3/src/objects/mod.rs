@@ -44,6 +44,8 @@ struct Inner {
     looks: Looks,
     /// Names this run's folder in the trash.
     started: Millis,
+    /// Whether there is a trash.
+    trash: bool,
 }
 
 impl std::fmt::Debug for S3VaultStore {
@@ -59,6 +61,7 @@ impl S3VaultStore {
         prefix: String,
         gate: Arc<dyn Gate>,
         started: Millis,
+        trash: bool,
     ) -> Self {
         Self(Arc::new(Inner {
             looks: Looks::default(),
@@ -66,6 +69,7 @@ impl S3VaultStore {
             prefix,
             gate,
             started,
+            trash,
         }))
     }
 
