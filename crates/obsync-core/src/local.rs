@@ -8,7 +8,7 @@ use crate::path::VaultPath;
 use crate::plan::{Basis, Local, Mode};
 use crate::record::{Change, Record};
 use crate::state::Entry;
-use crate::store::{Found, StoreError, VaultStore};
+use crate::store::{Folding, Found, StoreError, VaultStore};
 
 /// How many looks are under way at once.
 const LOOKS: usize = 32;
@@ -40,7 +40,12 @@ pub(crate) async fn look(question: &Question<'_>) -> Result<HashMap<VaultPath, L
     let mut found: HashMap<VaultPath, Found> = HashMap::new();
     if mode == Mode::Mirror {
         let listed = store.list(config_dir).await?;
-        found.extend(listed.into_iter().map(|item| (item.path, item.found)));
+        let spelled = Spellings::new(store.folding(), entries);
+        found.extend(
+            listed
+                .into_iter()
+                .map(|item| (spelled.ours(item.path), item.found)),
+        );
     }
     let mut paths: HashSet<&VaultPath> = records
         .iter()
@@ -77,6 +82,36 @@ pub(crate) async fn look(question: &Question<'_>) -> Result<HashMap<VaultPath, L
         .await
 }
 
+/// Our own spelling of what is listed. Where names fold, a file of ours may be listed under another
+/// one: that of a folder which was there first, or of a system that keeps none.
+struct Spellings<'a> {
+    folding: Folding,
+    ours: HashMap<String, &'a VaultPath>,
+}
+
+impl<'a> Spellings<'a> {
+    fn new(folding: Folding, entries: &'a HashMap<VaultPath, Entry>) -> Self {
+        let ours = match folding.any() {
+            true => entries
+                .keys()
+                .map(|path| (folding.key(path), path))
+                .collect(),
+            false => HashMap::new(),
+        };
+        Self { folding, ours }
+    }
+
+    fn ours(&self, listed: VaultPath) -> VaultPath {
+        if self.ours.is_empty() {
+            return listed;
+        }
+        match self.ours.get(&self.folding.key(&listed)) {
+            Some(path) => (*path).clone(),
+            None => listed,
+        }
+    }
+}
+
 /// Tells the vault's own content from everything else.
 async fn compare(
     store: &dyn VaultStore,
@@ -104,4 +139,26 @@ async fn compare(
         // One file that can't be read must not stop the others.
         Err(error) => Local::Unreadable(error.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use obsidian_sync::Uid;
+
+    use super::*;
+
+    #[test]
+    fn what_is_listed_under_another_spelling_is_still_ours() {
+        let path = |text: &str| VaultPath::parse(text).unwrap();
+        let entries = HashMap::from([(path("dir/b.md"), Entry::Folder { uid: Uid(1) })]);
+        let folding = Folding {
+            case: true,
+            unicode: false,
+        };
+        let folded = Spellings::new(folding, &entries);
+        assert_eq!(folded.ours(path("Dir/B.md")), path("dir/b.md"));
+        assert_eq!(folded.ours(path("Other.md")), path("Other.md"));
+        let exact = Spellings::new(Folding::default(), &entries);
+        assert_eq!(exact.ours(path("Dir/B.md")), path("Dir/B.md"));
+    }
 }

@@ -143,7 +143,8 @@ pub trait VaultStore: Send + Sync {
     /// Where it is, for people: a folder's path, an S3 URL.
     fn location(&self) -> String;
 
-    /// Which names fold together here.
+    /// Which names fold together here. Before [`VaultStore::set_identity`] it may be an estimate: a
+    /// folder tells only when something is written to it.
     fn folding(&self) -> Folding;
 
     /// Whether files carry a mark of whose they are (S3 metadata), so that state needs no note of

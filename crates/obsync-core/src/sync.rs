@@ -110,7 +110,7 @@ impl SyncRun {
     /// As [`SyncRun::run`].
     pub async fn preview(&self) -> Result<Preview, SyncError> {
         let mut notes = Vec::new();
-        let Some(prepared) = self.prepare(&mut notes).await? else {
+        let Some(prepared) = self.prepare(&mut notes, false).await? else {
             return Ok(Preview {
                 steps: Vec::new(),
                 plan: Plan::default(),
@@ -152,7 +152,7 @@ impl SyncRun {
 
     async fn run_inner(&self) -> Result<Report, SyncError> {
         let mut notes = Vec::new();
-        let Some(prepared) = self.prepare(&mut notes).await? else {
+        let Some(prepared) = self.prepare(&mut notes, true).await? else {
             return self.idle(notes).await;
         };
         self.check_deletions(&prepared)?;
@@ -186,9 +186,6 @@ impl SyncRun {
             recovered,
             ..
         } = prepared;
-        if header.destination.is_none() {
-            header.destination = Some(self.mark().await?);
-        }
         // With files of an earlier run in state, deletions are found only by comparing everything.
         let rule = match basis {
             Basis::Whole if prepared.had_entries => CursorRule::AtTheEnd,
@@ -268,16 +265,6 @@ impl SyncRun {
             remaining,
             error,
         ))
-    }
-
-    /// The destination's mark: the one it bears, if its state was reset, or a new one.
-    async fn mark(&self) -> Result<String, SyncError> {
-        if let Some(mark) = self.store.identity().await? {
-            return Ok(mark);
-        }
-        let mark = guard::new_mark(&self.vault);
-        self.store.set_identity(&mark).await?;
-        Ok(mark)
     }
 
     fn tell(&self, plan: &Plan) {

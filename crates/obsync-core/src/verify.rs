@@ -64,20 +64,25 @@ impl SyncRun {
         };
         result.skipped = feed.unusable.len() as u64;
 
+        let folding = self.store.folding();
         let mut files: Vec<(VaultPath, ContentHash)> = Vec::new();
+        // By folded name: of two that are one here, only the older can be right.
+        let mut live: HashSet<String> = HashSet::new();
         for record in feed.records {
             let Change::File(file) = record.change else {
                 continue;
             };
             match filter.verdict(&record.path, false) {
                 Verdict::Hidden => {}
-                Verdict::Sync if self.store.check_path(&record.path).is_ok() => {
+                Verdict::Sync
+                    if self.store.check_path(&record.path).is_ok()
+                        && live.insert(folding.key(&record.path)) =>
+                {
                     files.push((record.path, file.hash));
                 }
                 Verdict::Sync | Verdict::Refused(_) => result.skipped += 1,
             }
         }
-        let live: HashSet<VaultPath> = files.iter().map(|(path, _)| path.clone()).collect();
         let mut checks = stream::iter(files)
             .map(|(path, hash)| async move {
                 let checked = self.check_file(&path, hash).await;
@@ -100,7 +105,7 @@ impl SyncRun {
         for item in self.store.list(filter.config_dir()).await? {
             let is_file = matches!(item.found, Found::File { .. });
             if is_file
-                && !live.contains(&item.path)
+                && !live.contains(&folding.key(&item.path))
                 && filter.verdict(&item.path, false) == Verdict::Sync
             {
                 result.extra.push(item.path.as_str().to_owned());

@@ -124,7 +124,12 @@ impl VaultStore for MemoryVaultStore {
     }
 
     fn folding(&self) -> Folding {
-        lock(&self.tree).folding
+        let tree = lock(&self.tree);
+        // A folder may not know before it is marked; here it never does.
+        match tree.identity {
+            Some(_) => tree.folding,
+            None => Folding::default(),
+        }
     }
 
     fn check_path(&self, path: &VaultPath) -> Result<(), PathProblem> {

@@ -28,6 +28,10 @@ fn restore(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
         .filter(|(path, _)| !decided.contains(path))
         .collect();
     untouched.sort_by_key(|(path, _)| *path);
+    let folders: HashSet<String> = match input.folding.any() {
+        true => folder_keys(input),
+        false => HashSet::new(),
+    };
     for (path, entry) in untouched {
         let folder = entry.file().is_none();
         if input.filter.verdict(path, folder) != Verdict::Sync {
@@ -35,6 +39,9 @@ fn restore(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
         }
         let local = input.local.get(path).unwrap_or(&Local::Absent);
         match (entry, local) {
+            // Two folders of the vault that are one folder here.
+            (Entry::Folder { .. }, Local::Absent) if folders.contains(&input.folding.key(path)) => {
+            }
             (_, Local::Foreign(_) | Local::Unreadable(_))
             | (Entry::File(_), Local::Ours(_))
             | (Entry::Folder { .. }, Local::Folder) => {}
@@ -67,6 +74,14 @@ fn restore(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
             }
         }
     }
+}
+
+fn folder_keys(input: &Input<'_>) -> HashSet<String> {
+    let folders = input
+        .local
+        .iter()
+        .filter(|(_, local)| **local == Local::Folder);
+    folders.map(|(path, _)| input.folding.key(path)).collect()
 }
 
 fn restored(path: &VaultPath, file: &FileEntry, over: Over) -> Target {

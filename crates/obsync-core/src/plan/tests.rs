@@ -437,6 +437,21 @@ fn a_change_of_case_alone_moves() {
 }
 
 #[test]
+fn a_mirror_leaves_two_folders_that_are_one_alone() {
+    let folding = Folding {
+        case: true,
+        unicode: false,
+    };
+    let world = World::new()
+        .synced_folder(1, "Dir")
+        .synced_folder(2, "dir")
+        .gone("dir")
+        .folding(folding)
+        .mirror();
+    check(&world, &[]);
+}
+
+#[test]
 fn every_waiting_uid_is_outstanding() {
     let world = World::new()
         .synced(1, "a.md", "X")

@@ -53,10 +53,12 @@ struct Fed {
 }
 
 impl SyncRun {
-    /// Everything up to the plan; `None` if there is nothing to do.
+    /// Everything up to the plan; `None` if there is nothing to do. A run that is `to_apply` its plan
+    /// marks a new destination on the way: only then does a folder tell which names it folds.
     pub(super) async fn prepare(
         &self,
         notes: &mut Vec<String>,
+        to_apply: bool,
     ) -> Result<Option<Prepared>, SyncError> {
         let stored = self.state.header().await?;
         let counts = self.state.counts().await?;
@@ -77,6 +79,14 @@ impl SyncRun {
                         comparing everything";
             notes.push(note.to_owned());
             self.progress.event(Event::Note(note));
+        }
+
+        let mut header = Header {
+            fingerprint: filter.fingerprint().to_owned(),
+            ..stored.clone()
+        };
+        if to_apply && header.destination.is_none() {
+            header.destination = Some(self.mark().await?);
         }
 
         let unapplied = self.state.unapplied().await?;
@@ -107,10 +117,6 @@ impl SyncRun {
         if self.stop.is_cancelled() {
             return Err(SyncError::Stopped);
         }
-        let header = Header {
-            fingerprint: filter.fingerprint().to_owned(),
-            ..stored.clone()
-        };
         Ok(Some(Prepared {
             stored,
             header,
@@ -126,6 +132,16 @@ impl SyncRun {
             intents_pending,
             unapplied,
         }))
+    }
+
+    /// The destination's mark: the one it bears, if its state was reset, or a new one.
+    async fn mark(&self) -> Result<String, SyncError> {
+        if let Some(mark) = self.store.identity().await? {
+            return Ok(mark);
+        }
+        let mark = guard::new_mark(&self.vault);
+        self.store.set_identity(&mark).await?;
+        Ok(mark)
     }
 
     async fn check_destination(&self, stored: &Header, counts: Counts) -> Result<(), SyncError> {
