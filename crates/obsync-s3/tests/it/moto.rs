@@ -51,9 +51,13 @@ async fn start() -> Result<Moto, String> {
     let free = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     let address = free.local_addr().map_err(|error| error.to_string())?;
     drop(free);
-    let server = Command::new(&python)
-        .args(["-m", "moto.server", "-H", "127.0.0.1", "-p"])
+    // A static is never dropped: the shell ends the server when our end of its input closes.
+    let server = Command::new("sh")
+        .arg("-c")
+        .arg(r#""$0" -m moto.server -H 127.0.0.1 -p "$1" & read -r _; kill $!"#)
+        .arg(&python)
         .arg(address.port().to_string())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
