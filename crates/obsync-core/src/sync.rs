@@ -22,7 +22,7 @@ use crate::plan::{Basis, Mode, Plan, Step};
 use crate::progress::{Event, Progress};
 use crate::report::{Problem, ProblemKind, Report, Status};
 use crate::state::{LastError, RunStatus, StateStore};
-use crate::store::VaultStore;
+use crate::store::{StoreError, StoreErrorKind, VaultStore};
 use prepare::Prepared;
 
 /// What a run is to do.
@@ -172,11 +172,7 @@ impl SyncRun {
         guard::check_deletions(prepared.plan.deletions(), files, self.options.max_delete)
     }
 
-    async fn execute(
-        &self,
-        prepared: Prepared,
-        mut notes: Vec<String>,
-    ) -> Result<Report, SyncError> {
+    async fn execute(&self, prepared: Prepared, notes: Vec<String>) -> Result<Report, SyncError> {
         let Prepared {
             stored,
             mut header,
@@ -212,7 +208,7 @@ impl SyncRun {
         for (path, entry) in recovered {
             ledger.set(path, entry);
         }
-        // Files that earlier runs noted are refetched only where the plan says so.
+        // What was recovered, and that a comparison has begun, is in state before the first effect.
         if !prepared.plan.touches_no_file() {
             self.store.sweep().await?;
             ledger.commit().await?;
@@ -244,9 +240,10 @@ impl SyncRun {
         let applied = applier.apply(prepared.plan, remote).await;
         let closed = match tokio::time::timeout(CLOSING, applier.ledger.close()).await {
             Ok(closed) => closed.map_err(SyncError::from),
+            // Nothing is lost, but it is no success either: the next run looks at these files again.
             Err(_) => {
-                notes.push("the last changes could not be noted in time".to_owned());
-                Ok(())
+                let message = "the last changes could not be noted in state in time; run again";
+                Err(StoreError::new(StoreErrorKind::Other, message).into())
             }
         };
         let error = applied.and(closed).err();

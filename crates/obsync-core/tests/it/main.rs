@@ -10,3 +10,4 @@ mod hostile;
 mod network;
 mod plans;
 mod promises;
+mod stuck;
