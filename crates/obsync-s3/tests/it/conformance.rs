@@ -7,7 +7,7 @@ use obsync_core::{StateStore, VaultStore};
 use obsync_s3::S3Home;
 use tokio::sync::Mutex;
 
-use crate::double::Double;
+use obsync_doubles::s3::Double;
 use crate::support::{HandClock, open};
 
 const PREFIX: &str = "vaults/Notes/";

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod conformance;
-mod double;
 mod moto;
 mod objects;
 mod support;

@@ -7,7 +7,7 @@ use obsync_core::{
 };
 use obsync_s3::{Encryption, Place, S3Home};
 
-use crate::double::{Double, How};
+use obsync_doubles::s3::{Double, How};
 use crate::support::{HandClock, about, meta, open, open_with, path, settings};
 
 fn large() -> Vec<u8> {

@@ -10,7 +10,7 @@ use obsync_core::clock::Clock;
 use obsync_core::{Expect, FileMeta, Retire, Stamp, StoreError, VaultPath, VaultStore as _};
 use obsync_s3::{About, EnvironmentCredentials, Place, S3Home, S3Settings};
 
-use crate::double::BUCKET;
+use obsync_doubles::s3::BUCKET;
 
 /// A clock that tests move.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use obsync_core::{
     VaultStore as _,
 };
 
-use crate::double::{Double, How};
+use obsync_doubles::s3::{Double, How};
 use crate::support::{HandClock, about, meta, open, open_with, path, put, settings};
 
 const STATE: &str = "state/0123abcd.json";

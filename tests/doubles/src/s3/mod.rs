@@ -14,16 +14,18 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
-pub(crate) const BUCKET: &str = "notes";
+/// The one bucket there is.
+pub const BUCKET: &str = "notes";
 
 /// A running service. It ends with its test.
-#[derive(Clone)]
-pub(crate) struct Double {
-    pub(crate) url: String,
+#[derive(Debug, Clone)]
+pub struct Double {
+    /// Where it listens.
+    pub url: String,
     world: Arc<Mutex<World>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct World {
     objects: BTreeMap<String, Object>,
     uploads: BTreeMap<String, Upload>,
@@ -32,15 +34,20 @@ struct World {
     serial: u64,
 }
 
-#[derive(Clone)]
-pub(crate) struct Object {
-    pub(crate) bytes: Bytes,
-    pub(crate) e_tag: String,
+/// An object as it is stored.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Its content.
+    pub bytes: Bytes,
+    /// Its ETag, with quotes.
+    pub e_tag: String,
     /// Metadata, type, encryption, class, tags: as they came.
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) version: String,
+    pub headers: BTreeMap<String, String>,
+    /// Its version id.
+    pub version: String,
 }
 
+#[derive(Debug)]
 struct Upload {
     key: String,
     headers: BTreeMap<String, String>,
@@ -48,15 +55,16 @@ struct Upload {
 }
 
 /// What goes wrong, once per entry.
-#[derive(Clone)]
-pub(crate) struct Fault {
+#[derive(Debug, Clone)]
+struct Fault {
     /// The start of `METHOD key` to match.
-    pub(crate) at: String,
-    pub(crate) how: How,
+    at: String,
+    how: How,
 }
 
-#[derive(Clone)]
-pub(crate) enum How {
+/// How a request goes wrong.
+#[derive(Debug, Clone)]
+pub enum How {
     /// The effect happens and the connection breaks.
     LoseReply,
     /// This answer, and no effect.
@@ -97,7 +105,8 @@ impl From<Infallible> for Broken {
 }
 
 impl Double {
-    pub(crate) async fn start() -> Self {
+    /// Starts one on a free port of this host.
+    pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let double = Self {
@@ -168,36 +177,40 @@ impl Double {
     }
 
     /// Makes the next request that starts so go wrong.
-    pub(crate) fn fail(&self, at: &str, how: How) {
+    pub fn fail(&self, at: &str, how: How) {
         let at = at.to_owned();
         self.world.lock().unwrap().faults.push(Fault { at, how });
     }
 
     /// The requests since the last call, as `METHOD key`.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.world.lock().unwrap().requests)
     }
 
-    pub(crate) fn object(&self, key: &str) -> Option<Object> {
+    /// The object at a key.
+    pub fn object(&self, key: &str) -> Option<Object> {
         self.world.lock().unwrap().objects.get(key).cloned()
     }
 
-    pub(crate) fn keys(&self) -> Vec<String> {
+    /// All keys.
+    pub fn keys(&self) -> Vec<String> {
         self.world.lock().unwrap().objects.keys().cloned().collect()
     }
 
-    pub(crate) fn uploads(&self) -> usize {
+    /// How many multipart uploads are open.
+    pub fn uploads(&self) -> usize {
         self.world.lock().unwrap().uploads.len()
     }
 
     /// Puts an object as another program would.
-    pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
+    pub fn put(&self, key: &str, bytes: &[u8]) {
         let mut world = self.world.lock().unwrap();
         let bytes = Bytes::copy_from_slice(bytes);
         world.store(key, bytes, BTreeMap::new(), None);
     }
 
-    pub(crate) fn remove(&self, key: &str) {
+    /// Removes an object as another program would.
+    pub fn remove(&self, key: &str) {
         self.world.lock().unwrap().objects.remove(key);
     }
 }
