@@ -7,7 +7,7 @@ use std::time::Instant;
 use obsync_core::clock::SystemClock;
 use obsync_core::progress::{Event, Progress};
 use obsync_core::report::Status;
-use obsync_core::{SyncOptions, SyncRun};
+use obsync_core::{Budget, SyncOptions, SyncRun};
 use obsync_local::{About, FolderOptions, FolderStore, SqliteStateStore, StateDir, destination};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ pub(super) async fn run(job: &Job, folder: &Path, state: &Path, times: bool) -> 
             connections: job.connections,
             ..SyncOptions::default()
         },
+        budget: Budget::default(),
         progress: Arc::clone(&watch) as Arc<dyn Progress>,
         clock: Arc::new(SystemClock),
         stop: CancellationToken::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use obsidian_sync::Vault;
 use obsync_config::{PasswordFlag, PasswordSources, find_vault, open_vault};
 use obsync_core::clock::SystemClock;
-use obsync_core::{SyncOptions, SyncRun};
+use obsync_core::{Budget, SyncOptions, SyncRun};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Global, Target};
@@ -79,6 +79,7 @@ impl Known {
             store: files,
             state,
             options: wanted.options,
+            budget: Budget::default(),
             // Not before a password was asked for: a bar would draw over the question.
             progress: progress(wanted.global, &context.printer.screen),
             clock: Arc::new(SystemClock),

@@ -19,6 +19,9 @@ use crate::store::{FileMeta, Stamp, StoreError, VaultStore};
 /// A second since the last commit also ends a batch.
 const LONGEST_BATCH: Duration = Duration::from_secs(1);
 
+/// How many runs may give a file all their time before it counts as failed.
+const WHOLE_RUNS: u32 = 2;
+
 /// How the cursor moves in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CursorRule {
@@ -32,6 +35,8 @@ pub(crate) enum CursorRule {
 pub(crate) struct Ledger {
     state: Arc<dyn StateStore>,
     store: Arc<dyn VaultStore>,
+    /// The cursor as the run found it.
+    began: VaultVersion,
     stored: Header,
     header: Header,
     goal: VaultVersion,
@@ -46,6 +51,8 @@ pub(crate) struct Ledger {
     last_commit: Instant,
     intents_pending: bool,
     unapplied: HashMap<String, Unapplied>,
+    /// Whether an unfinished file came nearer to being given up.
+    advanced: bool,
 }
 
 /// What a ledger starts from.
@@ -75,6 +82,7 @@ impl Ledger {
         Self {
             state: opening.state,
             store: opening.store,
+            began: opening.stored.cursor,
             stored: opening.stored,
             header: opening.header,
             goal: opening.goal,
@@ -91,6 +99,7 @@ impl Ledger {
                 .into_iter()
                 .map(|u| (u.name.clone(), u))
                 .collect(),
+            advanced: false,
         }
     }
 
@@ -133,12 +142,7 @@ impl Ledger {
 
     /// A file could not be brought; it is listed and tried again next time.
     pub(crate) fn failed(&mut self, target: &Target, message: String) {
-        let record = Record {
-            uid: target.uid,
-            path: target.path.clone(),
-            change: Change::File(target.file.clone()),
-        };
-        self.failed_record(record, message);
+        self.failed_record(record_of(target), message);
     }
 
     /// A record could not be applied; it is listed and tried again next time.
@@ -161,6 +165,33 @@ impl Ledger {
         self.done(uid);
     }
 
+    /// A file was on its way when the run was told to stop; `whole` says that the run could give it
+    /// all its time. After two such runs it counts as failed, so that it never blocks the rest.
+    pub(crate) fn unfinished(&mut self, target: &Target, whole: bool) {
+        let name = target.path.as_str().to_owned();
+        let before = self
+            .unapplied
+            .get(&name)
+            .filter(|old| old.uid == target.uid);
+        let attempts = before.map_or(0, |old| old.attempts) + u32::from(whole);
+        let given_up = before.is_some_and(|old| old.kind == UnappliedKind::Failed);
+        if given_up || attempts >= WHOLE_RUNS {
+            let message = "it could not be fetched within two whole runs: give them more time or \
+                           memory, or leave it out";
+            self.advanced = true;
+            return self.failed(target, message.to_owned());
+        }
+        self.advanced |= before.is_none_or(|old| old.attempts < attempts);
+        self.list(Unapplied {
+            name,
+            uid: target.uid,
+            kind: UnappliedKind::Unfinished,
+            message: "on its way when the run was told to stop".to_owned(),
+            attempts,
+            record: Some(record_of(target)),
+        });
+    }
+
     pub(crate) fn list(&mut self, item: Unapplied) {
         if self.unapplied.get(&item.name) == Some(&item) {
             return;
@@ -180,6 +211,11 @@ impl Ledger {
     /// Everything that is listed as not applied now.
     pub(crate) fn unapplied(&self) -> impl Iterator<Item = &Unapplied> {
         self.unapplied.values()
+    }
+
+    /// Whether this run came further with the records that it left: sending it again comes to an end.
+    pub(crate) fn advanced(&self) -> bool {
+        self.advanced || self.stored.cursor > self.began
     }
 
     /// How many records still wait.
@@ -270,5 +306,13 @@ impl Ledger {
                 VaultVersion(lowest.0.saturating_sub(1)).clamp(self.stored.cursor, self.goal)
             }
         }
+    }
+}
+
+fn record_of(target: &Target) -> Record {
+    Record {
+        uid: target.uid,
+        path: target.path.clone(),
+        change: Change::File(target.file.clone()),
     }
 }

@@ -33,18 +33,20 @@ pub mod store;
 pub mod sync;
 mod transfer;
 pub mod verify;
+pub mod watchdog;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
 #[cfg(feature = "testing")]
 pub mod memory;
 
+pub use budget::Budget;
 pub use error::SyncError;
 pub use path::{PathProblem, VaultPath, escape_name};
 pub use record::{Change, Record, RemoteFile};
 pub use state::{
-    Batch, Contents, Counts, Entry, FileEntry, Header, LastError, RunStatus, StateStore, Unapplied,
-    UnappliedKind,
+    Advance, Batch, Contents, Counts, Entry, FileEntry, Header, LastError, RunStatus, StateStore,
+    Unapplied, UnappliedKind,
 };
 pub use store::{
     Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::filter::Filter;
 use crate::path::{PathProblem, VaultPath};
 use crate::record::{Record, RemoteFile};
-use crate::state::{Entry, Unapplied};
+use crate::state::{Entry, Unapplied, UnappliedKind};
 use crate::store::{FileMeta, Folding, Retire, Stamp};
 
 pub use steps::Step;
@@ -282,12 +282,12 @@ pub fn plan(input: &Input<'_>) -> Plan {
         mirror::complete(input, &undecided, &mut plan);
     }
     reuse::find(input, &names, &mut plan);
-    order(&mut plan);
+    order(&mut plan, input.unapplied);
     plan
 }
 
 /// Puts every part into the order in which it must be applied.
-fn order(plan: &mut Plan) {
+fn order(plan: &mut Plan, unapplied: &[Unapplied]) {
     let room: HashSet<VaultPath> = plan
         .clear
         .iter()
@@ -322,7 +322,21 @@ fn order(plan: &mut Plan) {
         Clear::Folder(path, _) => (1, usize::MAX - path.depth(), path.clone()),
     });
     plan.folders.sort_by_key(|(path, uid)| (path.depth(), *uid));
-    plan.downloads.sort_by_key(|download| download.target.uid);
+    // What the last run could not finish gets all of this one's time; what failed before holds
+    // nothing else up.
+    let listed: HashMap<(&str, Uid), UnappliedKind> = unapplied
+        .iter()
+        .map(|item| ((item.name.as_str(), item.uid), item.kind))
+        .collect();
+    plan.downloads.sort_by_key(|download| {
+        let Target { path, uid, .. } = &download.target;
+        let rank = match listed.get(&(path.as_str(), *uid)) {
+            Some(UnappliedKind::Unfinished) => 0,
+            None | Some(UnappliedKind::Skipped) => 1,
+            Some(UnappliedKind::Failed) => 2,
+        };
+        (rank, *uid)
+    });
     plan.removals
         .sort_by(|a, b| (a.uid, &a.path).cmp(&(b.uid, &b.path)));
     plan.folder_removals

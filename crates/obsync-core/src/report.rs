@@ -35,12 +35,17 @@ pub struct Report {
     pub files_skipped: u64,
     /// Records that the user's filter left out of this run.
     pub files_hidden: u64,
+    /// Files that the run had to fetch, move, copy or delete.
+    pub files_planned: u64,
     /// Plaintext bytes fetched.
     pub bytes: u64,
     /// Everything up to here is applied or listed.
     pub cursor: VaultVersion,
     /// How many records or files still wait, when the run was cut short.
     pub remaining: u64,
+    /// Whether the run got further than the one before it. Running again while something remains and
+    /// this is so comes to an end.
+    pub advanced: bool,
     /// What could not be brought, failed ones first, and what local content was kept.
     pub problems: Vec<Problem>,
     /// Things that a person should know.
@@ -74,16 +79,19 @@ pub enum ProblemKind {
     Skipped,
 }
 
-impl From<&Unapplied> for Problem {
-    fn from(item: &Unapplied) -> Self {
-        Self {
+impl Problem {
+    /// What a listed record means to a person; nothing if the next run merely goes on with it.
+    pub(crate) fn of(item: &Unapplied) -> Option<Self> {
+        let kind = match item.kind {
+            UnappliedKind::Failed => ProblemKind::Failed,
+            UnappliedKind::Skipped => ProblemKind::Skipped,
+            UnappliedKind::Unfinished => return None,
+        };
+        Some(Self {
             path: item.name.clone(),
             uid: item.uid,
-            kind: match item.kind {
-                UnappliedKind::Failed => ProblemKind::Failed,
-                UnappliedKind::Skipped => ProblemKind::Skipped,
-            },
+            kind,
             message: item.message.clone(),
-        }
+        })
     }
 }

@@ -72,7 +72,7 @@ impl Entry {
     }
 }
 
-/// A record that was not applied and that the cursor has passed.
+/// A record that was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unapplied {
     /// The record's name as decrypted; the encoded one where it could not be.
@@ -83,7 +83,8 @@ pub struct Unapplied {
     pub kind: UnappliedKind,
     /// For people: what happened.
     pub message: String,
-    /// How many runs have tried it.
+    /// How many runs have tried it; of [`UnappliedKind::Unfinished`] those that could give it all their
+    /// time.
     pub attempts: u32,
     /// The record itself, to try again without the service sending it again; `None` for skipped ones.
     pub record: Option<crate::record::Record>,
@@ -98,6 +99,9 @@ pub enum UnappliedKind {
     Skipped,
     /// Tried again next time. The exit status says so.
     Failed,
+    /// On its way when the run was told to stop. The cursor has not passed it: it is the next run's
+    /// first, and after two whole runs it is listed as failed, so that it never blocks the rest.
+    Unfinished,
 }
 
 /// Everything in the state but the header.
@@ -157,6 +161,18 @@ pub struct RunStatus {
     pub pending: u64,
     /// What went wrong last; cleared by a success.
     pub last_error: Option<LastError>,
+    /// How far the last run came, if it left something undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Advance>,
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advance {
+    /// Files brought, moved or deleted.
+    pub done: u64,
+    /// Files that its plan had.
+    pub planned: u64,
 }
 
 /// What went wrong in a run.

@@ -21,7 +21,7 @@ use crate::place::Placer;
 use crate::plan::{Basis, Mode, Plan, Step};
 use crate::progress::{Event, Progress};
 use crate::report::{Problem, ProblemKind, Report, Status};
-use crate::state::{LastError, RunStatus, StateStore};
+use crate::state::{Advance, LastError, RunStatus, StateStore};
 use crate::store::{StoreError, StoreErrorKind, VaultStore};
 use prepare::Prepared;
 
@@ -42,8 +42,8 @@ pub struct SyncOptions {
     pub batch_size: usize,
     /// This device's name, for conflicted copies.
     pub device: String,
-    /// Bytes of content that may be in memory at once.
-    pub memory: u64,
+    /// How long the last commit of a stopped run may take before it is given up.
+    pub closing: Duration,
 }
 
 impl Default for SyncOptions {
@@ -56,7 +56,7 @@ impl Default for SyncOptions {
             connections: 4,
             batch_size: 50,
             device: "obsync".to_owned(),
-            memory: 32 * 1024 * 1024,
+            closing: Duration::from_secs(20),
         }
     }
 }
@@ -79,6 +79,8 @@ pub struct SyncRun {
     pub state: Arc<dyn StateStore>,
     /// What to do.
     pub options: SyncOptions,
+    /// Bytes of content that may be in memory at once, shared by runs side by side.
+    pub budget: Budget,
     /// Who is told.
     pub progress: Arc<dyn Progress>,
     /// The time of day.
@@ -99,9 +101,6 @@ pub struct Preview {
     /// The guard that would stop the run, if any.
     pub guard: Option<guard::Tripped>,
 }
-
-/// How long the last commit of a stopped run may take before it is given up.
-const CLOSING: Duration = Duration::from_secs(20);
 
 impl SyncRun {
     /// Decides what a run would do, and does nothing: no write at the destination, none in state.
@@ -163,8 +162,13 @@ impl SyncRun {
     async fn idle(&self, notes: Vec<String>) -> Result<Report, SyncError> {
         let cursor = self.state.header().await?.cursor;
         let unapplied = self.state.unapplied().await?;
-        let problems: Vec<Problem> = unapplied.iter().map(Problem::from).collect();
-        Ok(self.report(Tally::default(), problems, notes, 0, cursor, 0, None))
+        let problems: Vec<Problem> = unapplied.iter().filter_map(Problem::of).collect();
+        Ok(report(Ended {
+            problems,
+            notes,
+            cursor,
+            ..Ended::default()
+        }))
     }
 
     fn check_deletions(&self, prepared: &Prepared) -> Result<(), guard::Tripped> {
@@ -213,7 +217,7 @@ impl SyncRun {
             self.store.sweep().await?;
             ledger.commit().await?;
         }
-        self.tell(&prepared.plan);
+        let planned = self.tell(&prepared.plan);
         let placer = Arc::new(Placer {
             store: Arc::clone(&self.store),
             progress: Arc::clone(&self.progress),
@@ -235,10 +239,11 @@ impl SyncRun {
             client: prepared.client,
             version: feed_version,
             connections: self.options.connections,
-            budget: Budget::new(self.options.memory),
+            budget: self.budget.clone(),
         };
         let applied = applier.apply(prepared.plan, remote).await;
-        let closed = match tokio::time::timeout(CLOSING, applier.ledger.close()).await {
+        let closed = match tokio::time::timeout(self.options.closing, applier.ledger.close()).await
+        {
             Ok(closed) => closed.map_err(SyncError::from),
             // Nothing is lost, but it is no success either: the next run looks at these files again.
             Err(_) => {
@@ -251,80 +256,38 @@ impl SyncRun {
             ledger, mut tally, ..
         } = applier;
         tally.kept.extend(kept_copies(&placer));
-        let problems: Vec<Problem> = ledger.unapplied().map(Problem::from).collect();
-        let remaining = ledger.outstanding() as u64;
-        Ok(self.report(
-            tally,
+        let problems: Vec<Problem> = ledger.unapplied().filter_map(Problem::of).collect();
+        Ok(report(Ended {
             problems,
             notes,
             hidden,
-            ledger.cursor(),
-            remaining,
+            planned,
+            cursor: ledger.cursor(),
+            remaining: ledger.outstanding() as u64,
+            advanced: ledger.advanced(),
             error,
-        ))
+            tally,
+        }))
     }
 
-    fn tell(&self, plan: &Plan) {
+    /// Tells what the plan has, and returns how many files that is.
+    fn tell(&self, plan: &Plan) -> u64 {
         let targets = || plan.downloads.iter().map(|download| &download.target);
         let copies: usize = plan
             .downloads
             .iter()
             .map(|download| download.also.len())
             .sum();
+        let downloads = plan.downloads.len() as u64;
+        let moves = (plan.reuse.len() + copies) as u64;
+        let deletions = plan.deletions();
         self.progress.event(Event::Planned {
-            downloads: plan.downloads.len() as u64,
+            downloads,
             bytes: targets().map(crate::plan::Target::size).sum(),
-            moves: (plan.reuse.len() + copies) as u64,
-            deletions: plan.deletions(),
+            moves,
+            deletions,
         });
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "gathers what one run knows, in one place"
-    )]
-    fn report(
-        &self,
-        tally: Tally,
-        mut problems: Vec<Problem>,
-        notes: Vec<String>,
-        files_hidden: u64,
-        cursor: VaultVersion,
-        remaining: u64,
-        error: Option<SyncError>,
-    ) -> Report {
-        let count = |kind| {
-            problems
-                .iter()
-                .filter(|problem| problem.kind == kind)
-                .count() as u64
-        };
-        let (files_failed, files_skipped) =
-            (count(ProblemKind::Failed), count(ProblemKind::Skipped));
-        problems.extend(tally.kept);
-        problems.sort_by(|a, b| (a.kind, &a.path).cmp(&(b.kind, &b.path)));
-        let status = match &error {
-            Some(SyncError::Store(_)) => Status::Failed,
-            Some(SyncError::Remote(error)) if is_final(error) => Status::Failed,
-            Some(_) => Status::Partial,
-            None if files_failed > 0 => Status::Partial,
-            None => Status::Complete,
-        };
-        Report {
-            status,
-            files_downloaded: tally.downloaded,
-            files_moved: tally.moved,
-            files_deleted: tally.deleted,
-            files_failed,
-            files_skipped,
-            files_hidden,
-            bytes: tally.bytes,
-            cursor,
-            remaining,
-            problems,
-            notes,
-            error,
-        }
+        downloads + moves + deletions
     }
 
     async fn status_of(
@@ -342,10 +305,15 @@ impl SyncRun {
         status.last_run = Some(began);
         let error = match result {
             Ok(report) => {
-                if report.files_downloaded + report.files_moved + report.files_deleted > 0 {
+                status.pending = report.files_failed + report.remaining;
+                let done = report.files_downloaded + report.files_moved + report.files_deleted;
+                if done > 0 {
                     status.last_change = Some(now);
                 }
-                status.pending = report.files_failed + report.remaining;
+                status.progress = (report.remaining > 0).then_some(Advance {
+                    done,
+                    planned: report.files_planned,
+                });
                 if report.status == Status::Complete {
                     status.last_success = Some(now);
                     status.last_error = None;
@@ -373,6 +341,65 @@ impl SyncRun {
             });
         }
         status
+    }
+}
+
+/// What one run knows at its end.
+#[derive(Default)]
+struct Ended {
+    tally: Tally,
+    problems: Vec<Problem>,
+    notes: Vec<String>,
+    hidden: u64,
+    planned: u64,
+    cursor: VaultVersion,
+    remaining: u64,
+    advanced: bool,
+    error: Option<SyncError>,
+}
+
+fn report(ended: Ended) -> Report {
+    let Ended {
+        tally,
+        mut problems,
+        notes,
+        hidden,
+        planned,
+        cursor,
+        remaining,
+        advanced,
+        error,
+    } = ended;
+    let count = |kind| {
+        let those = problems.iter().filter(|problem| problem.kind == kind);
+        those.count() as u64
+    };
+    let (files_failed, files_skipped) = (count(ProblemKind::Failed), count(ProblemKind::Skipped));
+    problems.extend(tally.kept);
+    problems.sort_by(|a, b| (a.kind, &a.path).cmp(&(b.kind, &b.path)));
+    let status = match &error {
+        Some(SyncError::Store(_)) => Status::Failed,
+        Some(SyncError::Remote(error)) if is_final(error) => Status::Failed,
+        Some(_) => Status::Partial,
+        None if files_failed > 0 => Status::Partial,
+        None => Status::Complete,
+    };
+    Report {
+        status,
+        files_downloaded: tally.downloaded,
+        files_moved: tally.moved,
+        files_deleted: tally.deleted,
+        files_failed,
+        files_skipped,
+        files_hidden: hidden,
+        files_planned: planned,
+        bytes: tally.bytes,
+        cursor,
+        remaining,
+        advanced: advanced || tally.downloaded + tally.moved + tally.deleted > 0,
+        problems,
+        notes,
+        error,
     }
 }
 

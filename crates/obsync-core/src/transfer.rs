@@ -63,6 +63,11 @@ pub(crate) enum Outcome {
     Store(StoreError),
     /// It could not be fetched.
     Failed(String),
+    /// It was on its way when the run was told to stop.
+    Unfinished {
+        /// Whether the run could give it all its time.
+        whole: bool,
+    },
 }
 
 impl Context {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use obsidian_sync::Millis;
-use obsync_core::{Counts, Header, RunStatus, StateStore, StoreError, Unapplied};
+use obsync_core::{Counts, Header, RunStatus, StateStore, StoreError, Unapplied, UnappliedKind};
 use obsync_local::{SqliteStateStore, destination};
 use serde_json::{Value, json};
 
@@ -142,6 +142,9 @@ impl Facts {
             "last_success": time(self.runs.last_success), "pending": self.runs.pending,
             "problems": unapplied,
         });
+        if let Some(progress) = &self.runs.progress {
+            json["progress"] = json!(progress);
+        }
         if let Some(error) = &self.runs.last_error {
             json["last_error"] = json!({
                 "at": timestamp(error.at).to_string(), "kind": error.kind,
@@ -177,11 +180,13 @@ impl Facts {
                 format!("{}: {}", ago(error.at), error.message),
             ));
         }
-        rows.extend(
-            self.unapplied
-                .iter()
-                .map(|item| row("  not brought", format!("{}: {}", item.name, item.message))),
-        );
+        rows.extend(self.unapplied.iter().map(|item| {
+            let what = match item.kind {
+                UnappliedKind::Unfinished => "  under way",
+                UnappliedKind::Failed | UnappliedKind::Skipped => "  not brought",
+            };
+            row(what, format!("{}: {}", item.name, item.message))
+        }));
         table(&rows)
     }
 }

@@ -187,6 +187,8 @@ mod tests {
             bytes: 0,
             cursor: VaultVersion(7),
             remaining: 0,
+            files_planned: 0,
+            advanced: false,
             problems: Vec::new(),
             notes: Vec::new(),
             error: None,

@@ -1,14 +1,10 @@
 //! A vault's copy in a bucket, from the outside.
 
-#[path = "../../../obsync-s3/tests/it/double/mod.rs"]
-#[expect(dead_code, reason = "obsync-s3's own tests use all of it")]
-mod double;
-
 use obsidian_sync::VaultId;
+use obsync_doubles::s3::{BUCKET, Double, How};
 use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
-use double::{BUCKET, Double, How};
 
 const DEST: &str = "s3://notes/copies/mine";
 const SYNC: [&str; 4] = ["sync", "My vault", "--dest", DEST];

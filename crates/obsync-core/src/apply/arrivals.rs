@@ -99,6 +99,7 @@ impl Applier {
                     });
                     self.ledger.failed(&target, message);
                 }
+                Outcome::Unfinished { whole } => self.ledger.unfinished(&target, whole),
             }
             if batch.len() >= self.ledger.batch_size() {
                 self.publish(&mut batch).await?;

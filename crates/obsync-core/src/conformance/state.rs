@@ -325,6 +325,7 @@ pub async fn lists_unapplied(home: &impl StateHome) {
     assert_eq!(listed, [skipped.clone(), failed.clone()]);
     // Replaced by name; taking off comes before listing.
     let again = Unapplied {
+        kind: UnappliedKind::Unfinished,
         attempts: 4,
         record: None,
         ..failed

@@ -206,6 +206,7 @@ async fn work(
             () = context.stop.cancelled() => {
                 // Dropped in the middle: nothing was published, the next run fetches it again.
                 queue.done();
+                unfinished(&context, &job).await;
                 return Ended::Drained;
             }
             result = fetch(&context, &mut client, &job.download) => result,
@@ -247,6 +248,16 @@ async fn failed(context: &Context, job: &Job, error: &Error) {
         context
             .arrive(target.clone(), false, Outcome::Failed(error.to_string()))
             .await;
+    }
+}
+
+/// The first jobs, one for each connection, had all the time that there was.
+async fn unfinished(context: &Context, job: &Job) {
+    let whole = job.place < context.connections;
+    let targets = std::iter::once(&job.download.target).chain(&job.download.also);
+    for target in targets {
+        let outcome = Outcome::Unfinished { whole };
+        context.arrive(target.clone(), false, outcome).await;
     }
 }
 

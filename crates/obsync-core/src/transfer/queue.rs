@@ -12,6 +12,8 @@ pub(super) struct Job {
     pub(super) download: Download,
     /// How often it was tried and failed.
     pub(super) attempts: u32,
+    /// Its place in the order in which jobs were begun, from 0.
+    pub(super) place: usize,
 }
 
 /// A queue whose end is known: nothing waits, and nobody holds a job that could come back.
@@ -26,13 +28,18 @@ struct Inner {
     /// Jobs that came back.
     again: VecDeque<Job>,
     held: usize,
+    begun: usize,
 }
 
 impl Inner {
     fn take(&mut self) -> Option<Job> {
-        let fresh = self.fresh.next().map(|download| Job {
-            download,
-            attempts: 0,
+        let fresh = self.fresh.next().map(|download| {
+            self.begun += 1;
+            Job {
+                download,
+                attempts: 0,
+                place: self.begun - 1,
+            }
         });
         fresh.or_else(|| self.again.pop_front())
     }
@@ -44,6 +51,7 @@ impl Queue {
             fresh: downloads.into_iter(),
             again: VecDeque::new(),
             held: 0,
+            begun: 0,
         };
         Self {
             inner: Mutex::new(inner),

@@ -12,7 +12,7 @@ use obsync_core::clock::FixedClock;
 use obsync_core::memory::{MemoryStateStore, MemoryVaultStore};
 use obsync_core::progress::Silent;
 use obsync_core::report::Report;
-use obsync_core::{StateStore, SyncError, SyncOptions, SyncRun, VaultStore};
+use obsync_core::{Budget, StateStore, SyncError, SyncOptions, SyncRun, VaultStore};
 use obsync_devserver::{DevServer, VaultSpec};
 use tokio_util::sync::CancellationToken;
 
@@ -135,6 +135,7 @@ impl Bench {
             store,
             state,
             options: self.options.clone(),
+            budget: Budget::default(),
             progress: Arc::new(Silent),
             clock: Arc::new(FixedClock(NOW)),
             stop: self.stop.clone(),

@@ -11,3 +11,4 @@ mod network;
 mod plans;
 mod promises;
 mod stuck;
+mod unfinished;

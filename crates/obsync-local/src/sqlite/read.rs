@@ -109,6 +109,7 @@ pub(super) fn unapplied(connection: &Connection) -> Result<Vec<Unapplied>> {
         let kind = match row.get_ref(2)?.as_str()? {
             "skipped" => UnappliedKind::Skipped,
             "failed" => UnappliedKind::Failed,
+            "unfinished" => UnappliedKind::Unfinished,
             other => return Err(bad(2, format!("an unknown kind {other:?}"))),
         };
         let record = match row.get_ref(5)?.as_str_or_null()? {

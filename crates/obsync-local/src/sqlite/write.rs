@@ -123,6 +123,7 @@ fn unapplied(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
         let kind = match unapplied.kind {
             UnappliedKind::Skipped => "skipped",
             UnappliedKind::Failed => "failed",
+            UnappliedKind::Unfinished => "unfinished",
         };
         let record = unapplied
             .record

@@ -13,7 +13,7 @@ use obsidian_sync::{EncryptionVersion, Password};
 use obsync_core::clock::SystemClock;
 use obsync_core::progress::Silent;
 use obsync_core::report::{Report, Status};
-use obsync_core::{SyncOptions, SyncRun};
+use obsync_core::{Budget, SyncOptions, SyncRun};
 use obsync_local::{About, FolderOptions, FolderStore, SqliteStateStore, StateDir, destination};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +55,7 @@ impl Ours {
             store: Arc::new(FolderStore::open(&self.folder, FolderOptions::default())?),
             state: Arc::new(SqliteStateStore::open(&paths, &about)?),
             options: SyncOptions::default(),
+            budget: Budget::default(),
             progress: Arc::new(Silent),
             clock: Arc::new(SystemClock),
             stop: CancellationToken::new(),
