@@ -2,11 +2,13 @@
 
 mod connector;
 mod pull;
+mod reach;
 
 use bytes::Bytes;
 
 pub use self::connector::Connector;
 pub use self::pull::Pull;
+pub use self::reach::{Reached, reach};
 use crate::connection::Connection;
 pub use crate::deadlines::Deadlines;
 use crate::error::{Error, Kind};
@@ -79,6 +81,15 @@ impl SyncClient {
     /// than is kept.
     pub async fn next(&mut self) -> Result<Notice, Error> {
         self.connection.notice().await
+    }
+
+    /// As [`next`](Self::next), for a notice that is due: a service that says nothing but pongs does
+    /// not put off its deadline, that of silence.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn next_due(&mut self) -> Result<Notice, Error> {
+        self.connection.due_notice().await
     }
 
     /// Asks for the content of a record. Read all of its pieces before the next request.

@@ -78,11 +78,21 @@ impl Connection {
     ///
     /// Cancel-safe: what it awaits is a read that loses nothing, and a ping that may be lost.
     pub(crate) async fn notice(&mut self) -> Result<Notice, Error> {
+        self.notice_until(None).await
+    }
+
+    /// The next notice, where one has to come.
+    pub(crate) async fn due_notice(&mut self) -> Result<Notice, Error> {
+        let until = Until::from_now(self.deadlines.silence, Step::Notice);
+        self.notice_until(Some(until)).await
+    }
+
+    async fn notice_until(&mut self, until: Option<Until>) -> Result<Notice, Error> {
         loop {
             if let Some(notice) = self.notices.take()? {
                 return Ok(notice);
             }
-            if let Event::Notice(notice) = self.read(None).await? {
+            if let Event::Notice(notice) = self.read(until).await? {
                 return Ok(notice);
             }
         }

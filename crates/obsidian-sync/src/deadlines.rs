@@ -59,6 +59,7 @@ pub(crate) enum Step {
     Init,
     Answer,
     Piece,
+    Notice,
     Silence,
 }
 
@@ -72,6 +73,7 @@ impl fmt::Display for Step {
             Self::Init => "opening the vault",
             Self::Answer => "the answer to a request",
             Self::Piece => "the next piece of content",
+            Self::Notice => "the next record of its list",
             Self::Silence => "any sign of life",
         })
     }

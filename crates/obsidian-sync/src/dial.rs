@@ -73,7 +73,10 @@ pub(crate) async fn tcp(url: &Url, deadlines: &Deadlines) -> Result<TcpStream, E
 
 /// The first connection that succeeds. Addresses are tried in their order, each a little after the one
 /// before or as soon as that has failed, so that a dead one (IPv6, mostly) costs next to nothing.
-async fn first<S, F>(addresses: Vec<SocketAddr>, connect: impl Fn(SocketAddr) -> F) -> io::Result<S>
+pub(crate) async fn first<S, F>(
+    addresses: Vec<SocketAddr>,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<S>
 where
     F: Future<Output = io::Result<S>>,
 {

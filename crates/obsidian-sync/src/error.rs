@@ -60,6 +60,32 @@ pub enum Kind {
     InvalidInput,
 }
 
+impl Kind {
+    /// A stable word for it, for JSON, status files and alarms.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::WrongCredentials => "wrong_credentials",
+            Self::TwoFactorRequired => "two_factor_required",
+            Self::TwoFactorRefused => "two_factor_refused",
+            Self::WrongVaultPassword => "wrong_vault_password",
+            Self::SubscriptionExpired => "subscription_expired",
+            Self::VaultNotFound => "vault_not_found",
+            Self::Overloaded => "overloaded",
+            Self::Edge => "edge",
+            Self::Network => "network",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::Gone => "gone",
+            Self::ForbiddenHost => "forbidden_host",
+            Self::Protocol => "protocol",
+            Self::Corrupt => "corrupt",
+            Self::UnsupportedEncryption => "unsupported_encryption",
+            Self::InvalidInput => "invalid_input",
+        }
+    }
+}
+
 /// Whether the same call may pass on another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryKind {

@@ -7,11 +7,11 @@ mod answer;
 mod types;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backon::{ExponentialBuilder, Retryable as _};
 use http::Method;
-use http::header::{CONTENT_TYPE, ORIGIN};
+use http::header::{CONTENT_TYPE, DATE, ORIGIN};
 use reqwest::redirect::Policy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -152,6 +152,21 @@ impl RestClient {
         let answer = self.exchange(json(request, &body)?).await?;
         let signed_in: WireSignedIn = answer.read(Call::SignIn, &[password.expose(), mfa])?;
         signed_in.try_into()
+    }
+
+    /// The service's time of day, to the second, as an answer of its API tells it; `None` where it tells
+    /// none. Two-factor codes depend on it. No token is sent, and nothing is tried twice.
+    ///
+    /// # Errors
+    /// [`Kind::Network`] or [`Kind::Timeout`] when the service does not answer at all.
+    pub async fn clock(&self) -> Result<Option<SystemTime>, Error> {
+        // What a browser asks ahead of a sign-in: the one call that needs no token and does nothing.
+        let request = self.http.request(Method::OPTIONS, self.url("user/signin")?);
+        let host = self.base.host_str().unwrap_or_default();
+        let answer = request.header(ORIGIN, APP_ORIGIN).send().await;
+        let answer = answer.map_err(|error| failed(host, error))?;
+        let date = answer.headers().get(DATE);
+        Ok(date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok()))
     }
 
     /// Revokes a token, everywhere.

@@ -17,7 +17,7 @@ pub use self::event::{Answer, Event, Incoming, Notice, PullHeader, piece_count, 
 use crate::error::{Error, Kind, kind_of_words};
 use crate::loose::{self, Loose};
 use crate::secret::Token;
-use crate::text::quote_without;
+use crate::text::{Unreadable, quote_without};
 use crate::types::{Uid, VaultVersion};
 use crate::wire::{
     self, DEFAULT_PER_FILE_MAX, DeletedAnswer, Head, InitAnswer, PIECE_SIZE, PullAnswer, Request,
@@ -418,8 +418,9 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(unreadable)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
 fn unreadable(error: serde_json::Error) -> Error {
-    protocol("the service sent a frame that can't be read").with_source(error)
+    protocol("the service sent a frame that can't be read").with_source(Unreadable::of(&error))
 }
 
 fn protocol(message: impl Into<String>) -> Error {

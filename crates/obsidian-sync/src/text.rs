@@ -41,6 +41,33 @@ fn steers(character: char) -> bool {
     )
 }
 
+/// Why JSON can't be read, without a word of it: what serde_json says quotes values, and a service may
+/// echo a secret in one.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}, at line {line}, column {column}")]
+pub(crate) struct Unreadable {
+    what: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl Unreadable {
+    pub(crate) fn of(error: &serde_json::Error) -> Self {
+        use serde_json::error::Category;
+        let what = match error.classify() {
+            Category::Syntax => "it is no JSON",
+            Category::Eof => "it is cut short",
+            Category::Data => "a value is not what it must be",
+            Category::Io => "it could not be read",
+        };
+        Self {
+            what,
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,3 +28,39 @@ pub(crate) fn trusting(roots: RootCertStore) -> ClientConfig {
         .with_root_certificates(roots)
         .with_no_client_auth()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::ServerConfig;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    /// A handshake with a server whose certificate only its maker vouches for.
+    async fn handshake(with: impl FnOnce(&RootCertStore) -> Arc<ClientConfig>) -> bool {
+        let name = "sync.example.org";
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let connector = TlsConnector::from(with(&roots));
+        let name = ServerName::try_from(name).unwrap();
+        let (_, connected) = tokio::join!(acceptor.accept(there), connector.connect(name, here));
+        connected.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_known_vouches_for_is_refused() {
+        assert!(!handshake(|_| client_config()).await);
+        assert!(handshake(|roots| Arc::new(trusting(roots.clone()))).await);
+    }
+}

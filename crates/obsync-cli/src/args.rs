@@ -89,8 +89,10 @@ pub(crate) enum Command {
     Status(Status),
     /// Forget the sync state of a vault, so that the next sync compares everything; files stay
     Reset(Reset),
-    /// Compare a copy with the vault, file by file, and change nothing
+    /// Compare a copy with the vault, file by file; change nothing unless told to
     Verify(Box<Verify>),
+    /// Look for what is wrong with settings, network, account, vault and destination
+    Doctor(Doctor),
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(Config),
@@ -177,16 +179,9 @@ pub(crate) struct Selection {
     pub(crate) configs: Option<String>,
 }
 
+/// How a run goes about it.
 #[derive(Debug, Args)]
-pub(crate) struct Sync {
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// Compare with the whole vault, not only with what changed
-    #[arg(long)]
-    pub(crate) full: bool,
-    /// Show what would be done, and do nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+pub(crate) struct Rules {
     /// pull keeps local edits and extra files; mirror makes the folder the vault [default: pull]
     #[arg(long, value_name = "MODE")]
     pub(crate) mode: Option<String>,
@@ -202,6 +197,20 @@ pub(crate) struct Sync {
     /// Name under which this device appears [default: the host's name]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Compare with the whole vault, not only with what changed
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) rules: Rules,
     #[command(flatten)]
     pub(crate) selection: Selection,
 }
@@ -210,8 +219,31 @@ pub(crate) struct Sync {
 pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Bring what is missing or different, by the rules of a sync, then compare again
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Read every byte also in S3, whatever its checksums say
+    #[arg(long)]
+    pub(crate) read_data: bool,
+    #[command(flatten)]
+    pub(crate) rules: Rules,
     #[command(flatten)]
     pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The vault to look at, too: its id, or its name if no other has it
+    pub(crate) vault: Option<String>,
+    /// The destination to look at, too: a folder, or s3://bucket/prefix
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
+    pub(crate) dest: Option<PathBuf>,
+    /// As with 'sync'
+    #[arg(long, requires = "dest")]
+    pub(crate) s3: bool,
+    /// File with the vault's encryption password; '-' for standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vault")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -261,13 +293,12 @@ impl Cli {
             Command::Login(login) => flags.email.clone_from(&login.email),
             Command::Sync(sync) => {
                 sync.selection.set(&mut flags);
-                flags.mode.clone_from(&sync.mode);
-                flags.no_trash = sync.no_trash;
-                flags.max_delete.clone_from(&sync.max_delete);
-                flags.connections.clone_from(&sync.connections);
-                flags.device.clone_from(&sync.device);
+                sync.rules.set(&mut flags);
             }
-            Command::Verify(verify) => verify.selection.set(&mut flags),
+            Command::Verify(verify) => {
+                verify.selection.set(&mut flags);
+                verify.rules.set(&mut flags);
+            }
             _ => {}
         }
         flags
@@ -285,6 +316,7 @@ impl Cli {
             Command::Status(_) => "status",
             Command::Reset(_) => "reset",
             Command::Verify(_) => "verify",
+            Command::Doctor(_) => "doctor",
             Command::Config(Config::Show) => "config show",
             Command::Config(Config::Example) => "config example",
             Command::Config(Config::Path) => "config path",
@@ -312,6 +344,16 @@ impl Selection {
         flags.exclude_folders.clone_from(&self.exclude_folder);
         flags.file_types.clone_from(&self.file_types);
         flags.configs.clone_from(&self.configs);
+    }
+}
+
+impl Rules {
+    fn set(&self, flags: &mut Flags) {
+        flags.mode.clone_from(&self.mode);
+        flags.no_trash = self.no_trash;
+        flags.max_delete.clone_from(&self.max_delete);
+        flags.connections.clone_from(&self.connections);
+        flags.device.clone_from(&self.device);
     }
 }
 

@@ -30,13 +30,23 @@ impl Context {
     pub(crate) fn new(cli: &Cli, printer: &Printer) -> Result<Self, Failure> {
         let environment = environment();
         let settings = Settings::load(&cli.flags(), &environment)?;
-        let (level, format) = (settings.log_level.value, settings.log_format.value);
-        crate::logging::start(level, format, &printer.screen);
         for warning in &settings.warnings {
             printer.warning(warning);
         }
+        Self::of(settings, environment, printer, RestDeadlines::default())
+    }
+
+    /// Makes the parts of settings, and starts logging.
+    pub(crate) fn of(
+        settings: Settings,
+        environment: Environment,
+        printer: &Printer,
+        deadlines: RestDeadlines,
+    ) -> Result<Self, Failure> {
+        let (level, format) = (settings.log_level.value, settings.log_format.value);
+        crate::logging::start(level, format, &printer.screen);
         let api_url = settings.api_url.value.clone();
-        let rest = RestClient::new(api_url, USER_AGENT, RestDeadlines::default())?;
+        let rest = RestClient::new(api_url, USER_AGENT, deadlines)?;
         let account = Account::new(Arc::new(rest.clone()), &settings, Arc::new(SystemTiming));
         let prompt = Terminal::new(&printer.screen);
         Ok(Self {

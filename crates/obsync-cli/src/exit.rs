@@ -117,43 +117,36 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let (exit, kind) = match error.kind() {
-            ConfigErrorKind::Invalid => (Exit::Usage, "settings"),
-            ConfigErrorKind::Unreadable => (Exit::Usage, "settings_unreadable"),
-            ConfigErrorKind::Missing => (Exit::Auth, "credentials_missing"),
+        let exit = match error.kind() {
+            ConfigErrorKind::Invalid | ConfigErrorKind::Unreadable => Exit::Usage,
+            ConfigErrorKind::Missing => Exit::Auth,
         };
         let hints = error.hints().to_vec();
-        Self::of(exit, kind, &error).hints(hints)
+        Self::of(exit, error.word(), &error).hints(hints)
     }
 }
 
 impl From<VaultChoiceError> for Failure {
     fn from(error: VaultChoiceError) -> Self {
-        let kind = match error {
-            VaultChoiceError::Unknown { .. } => "vault_unknown",
-            VaultChoiceError::Ambiguous { .. } => "vault_ambiguous",
-        };
-        Self::of(Exit::Usage, kind, &error).hints(error.hints())
+        Self::of(Exit::Usage, error.word(), &error).hints(error.hints())
     }
 }
 
 impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
-        let (exit, kind) = match error {
+        let exit = match error {
             AccountError::Service(error) => return error.into(),
             AccountError::Config(error) => return error.into(),
-            AccountError::NotSignedIn { .. } => (Exit::Auth, "not_signed_in"),
-            AccountError::TokenRefused { .. } => (Exit::Auth, "unauthorized"),
-            AccountError::WrongCredentials { .. } => (Exit::Auth, "wrong_credentials"),
-            AccountError::TwoFactorNeeded => (Exit::Auth, "two_factor_required"),
-            AccountError::TwoFactorRefused { .. } => (Exit::Auth, "two_factor_refused"),
-            AccountError::CoolingDown { .. } => (Exit::Failed, "cooling_down"),
-            AccountError::Busy { .. } => (Exit::Locked, "busy"),
-            AccountError::File(_) => (Exit::Failed, "state_folder"),
-            _ => (Exit::Failed, "account"),
+            AccountError::NotSignedIn { .. }
+            | AccountError::TokenRefused { .. }
+            | AccountError::WrongCredentials { .. }
+            | AccountError::TwoFactorNeeded
+            | AccountError::TwoFactorRefused { .. } => Exit::Auth,
+            AccountError::Busy { .. } => Exit::Locked,
+            _ => Exit::Failed,
         };
         let hints = error.hints();
-        Self::of(exit, kind, &error).hints(hints)
+        Self::of(exit, error.word(), &error).hints(hints)
     }
 }
 

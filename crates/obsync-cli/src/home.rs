@@ -3,14 +3,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use obsidian_sync::Vault;
-use obsync_config::{ConfigError, ConfigErrorKind, Environment, find_vault};
+use obsync_config::find_vault;
 use obsync_core::clock::{Clock as _, SystemClock};
-use obsync_core::{StateStore, StoreError, VaultStore};
+use obsync_core::{Counts, Header, StateStore, StoreError, VaultStore};
 use obsync_local::{About, FolderOptions, FolderStore, SqliteStateStore, Trash, destination};
-use obsync_s3::{EnvironmentCredentials, Place, S3Home, S3Settings};
+use obsync_s3::{AwsCredentialProvider, Place, S3Home, S3Settings, Tried};
 
+use crate::aws;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 
@@ -24,7 +26,7 @@ pub(crate) enum Site {
 pub(crate) struct Bucket {
     settings: S3Settings,
     place: Place,
-    credentials: Arc<EnvironmentCredentials>,
+    credentials: AwsCredentialProvider,
 }
 
 /// What a run may do at its home.
@@ -44,7 +46,7 @@ pub(crate) struct Home {
 impl Site {
     /// Reads `--dest`. What is wrong with an S3 destination's settings is told here, where nobody
     /// was asked for anything yet.
-    pub(crate) fn new(dest: &Path, s3: bool, context: &Context) -> Result<Self, Failure> {
+    pub(crate) async fn new(dest: &Path, s3: bool, context: &Context) -> Result<Self, Failure> {
         let environment = &context.environment;
         let place = match dest.to_str().and_then(|text| text.strip_prefix("s3://")) {
             Some(rest) => {
@@ -73,15 +75,18 @@ impl Site {
         };
         let variable = |name: &str| match (name, bucket) {
             ("S3_BUCKET", Some(bucket)) => Some(bucket.to_owned()),
-            _ => text(environment, name),
+            _ => aws::variable(environment, name),
         };
         let mut settings = S3Settings::from_variables(variable).map_err(unusable)?;
+        if settings.region.is_none() {
+            settings.region = aws::region().await;
+        }
         settings.check().map_err(unusable)?;
         settings.trash = context.settings.trash.value;
         Ok(Self::S3(Box::new(Bucket {
             settings,
             place,
-            credentials: Arc::new(credentials(environment)?),
+            credentials: aws::credentials(environment).await?,
         })))
     }
 
@@ -151,7 +156,33 @@ fn open_folder(
 }
 
 impl Bucket {
+    /// Tries whether a run could work there; each try takes at most `patience`.
+    pub(crate) async fn probe(&self, patience: Duration) -> Result<Vec<Tried>, StoreError> {
+        let prefix = match &self.place {
+            Place::Prefix(prefix) => format!("{}/", prefix.trim_matches('/')),
+            Place::Folder(folder) => format!("{}{folder}/", self.settings.prefix),
+            Place::Usual => self.settings.prefix.clone(),
+        };
+        let credentials = Arc::clone(&self.credentials);
+        obsync_s3::probe(&self.settings, credentials, &prefix, patience).await
+    }
+
+    /// What a vault's state there says, and whether a run works on it just now.
+    pub(crate) async fn look(&self, vault: &Vault) -> Result<(Header, Counts, bool), StoreError> {
+        let state = self.home(vault).await?.state;
+        let (header, counts) = (state.header().await?, state.counts().await?);
+        Ok((header, counts, state.is_leased().await?))
+    }
+
     async fn open(&self, vault: &Vault) -> Result<Home, StoreError> {
+        let home = self.home(vault).await?;
+        Ok(Home {
+            files: Arc::new(home.files),
+            state: Arc::new(home.state),
+        })
+    }
+
+    async fn home(&self, vault: &Vault) -> Result<S3Home, StoreError> {
         let about = obsync_s3::About {
             vault: vault.id.clone(),
             name: vault.name.clone(),
@@ -159,13 +190,9 @@ impl Bucket {
             shared_name: false,
             place: self.place.clone(),
         };
-        let credentials = Arc::clone(&self.credentials) as _;
+        let credentials = Arc::clone(&self.credentials);
         let clock = Arc::new(SystemClock);
-        let home = S3Home::open(&self.settings, &about, credentials, clock).await?;
-        Ok(Home {
-            files: Arc::new(home.files),
-            state: Arc::new(home.state),
-        })
+        S3Home::open(&self.settings, &about, credentials, clock).await
     }
 
     /// Opens the home of a vault that the account finds by its id or name: which state in the bucket
@@ -181,35 +208,6 @@ impl Bucket {
     }
 }
 
-/// A variable as text. What is not UTF-8 becomes text that no setting takes.
-fn text(environment: &Environment, name: &str) -> Option<String> {
-    let value = environment.get(name)?;
-    Some(value.to_string_lossy().into_owned())
-}
-
 fn unusable(error: StoreError) -> Failure {
     Failure::new(Exit::Usage, "settings", error.message)
-}
-
-fn credentials(environment: &Environment) -> Result<EnvironmentCredentials, Failure> {
-    let read = EnvironmentCredentials::from_variables(|name| text(environment, name));
-    read.ok_or_else(|| {
-        let missing: Vec<&str> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
-            .into_iter()
-            .filter(|name| environment.get(name).is_none())
-            .collect();
-        let message = format!(
-            "there are no AWS credentials: {} not set",
-            match missing[..] {
-                [one] => format!("{one} is"),
-                _ => format!("{} are", missing.join(" and ")),
-            }
-        );
-        ConfigError::new(ConfigErrorKind::Missing, message)
-            .hint(
-                "S3 takes them from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary \
-                 ones, AWS_SESSION_TOKEN; profiles and roles are not read in this version",
-            )
-            .into()
-    })
 }

@@ -10,11 +10,12 @@ use crate::screen::Screen;
 
 /// Our own crates. Others may log what passes through them, tokens and passwords included, so they
 /// are heard only when something is wrong, whatever the level.
-const OURS: [&str; 5] = [
+const OURS: [&str; 6] = [
     "obsync",
     "obsync_config",
     "obsync_core",
     "obsync_local",
+    "obsync_s3",
     "obsidian_sync",
 ];
 

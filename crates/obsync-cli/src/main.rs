@@ -1,6 +1,9 @@
 //! `obsync`: the command line. Arguments in, one call, words or JSON out.
 
 mod args;
+mod aws;
+#[cfg(feature = "aws-profiles")]
+mod aws_chain;
 mod commands;
 mod context;
 mod exit;

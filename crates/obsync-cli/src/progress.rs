@@ -57,6 +57,19 @@ impl Numbers {
             } => {
                 self.planned = Some(downloads + moves + deletions);
                 self.all_bytes = bytes;
+                // A repair has counted what it compared before.
+                (self.done, self.bytes) = (0, 0);
+            }
+            Event::Comparing { files, bytes } => {
+                *self = Self {
+                    planned: Some(files),
+                    all_bytes: bytes,
+                    ..Self::default()
+                };
+            }
+            Event::Compared { bytes, .. } => {
+                self.done += 1;
+                self.bytes += bytes;
             }
             Event::Connections(open) => self.connections = open,
             Event::Bytes(more) => self.bytes += more,
@@ -113,14 +126,15 @@ impl Progress for Bar {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         numbers.take(event);
         match event {
-            Event::Planned { bytes, .. } => {
+            Event::Planned { bytes, .. } | Event::Comparing { bytes, .. } => {
                 self.bar.set_length(bytes);
+                self.bar.set_position(0);
                 self.bar.reset_eta();
                 self.bar.set_style(style(
                     "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}, {eta} left  {msg}",
                 ));
             }
-            Event::Bytes(more) => self.bar.inc(more),
+            Event::Bytes(more) | Event::Compared { bytes: more, .. } => self.bar.inc(more),
             _ => {}
         }
         self.bar.set_message(numbers.files());
@@ -231,6 +245,12 @@ fn object(event: Event<'_>) -> Option<Value> {
             "event": "planned", "downloads": downloads, "bytes": bytes, "moves": moves,
             "deletions": deletions,
         }),
+        Event::Comparing { files, bytes } => {
+            json!({ "event": "comparing", "files": files, "bytes": bytes })
+        }
+        Event::Compared { path, bytes } => {
+            json!({ "event": "compared", "path": path, "bytes": bytes })
+        }
         Event::Connections(open) => json!({ "event": "connections", "open": open }),
         Event::Bytes(bytes) => json!({ "event": "bytes", "bytes": bytes }),
         Event::Downloaded(path) => json!({ "event": "downloaded", "path": path }),

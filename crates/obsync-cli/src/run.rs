@@ -47,7 +47,7 @@ impl Known {
     ) -> Result<SyncRun, Failure> {
         let target = wanted.target;
         // What is wrong with the destination needs no sign-in to be told.
-        let site = Site::new(&target.dest, target.s3, context)?;
+        let site = Site::new(&target.dest, target.s3, context).await?;
         self.dest = site.location()?;
 
         let password = target.password();

@@ -1,7 +1,8 @@
 //! Credentials: who signs in, and the passwords of vaults.
 //!
-//! The combined credentials file is
-//! `{"auth": {"email", "password", "totp_secret"}, "vaults": {"<id or name>": {"password"}}}`.
+//! The combined credentials are
+//! `{"auth": {"email", "password", "totp_secret"}, "vaults": {"<id or name>": {"password"}}}`: a
+//! file, or a text that was fetched from a store of secrets ([`CombinedText`]).
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,15 @@ use crate::layers::Layers;
 use crate::origin::{Origin, Sourced};
 use crate::secret_file;
 use crate::values;
+
+/// Combined credentials that were fetched, instead of lying in a file.
+#[derive(Debug, Clone)]
+pub struct CombinedText {
+    /// What it is called in complaints and origins, such as `secret obsync/prod`.
+    pub name: String,
+    /// The text, as the file would hold it.
+    pub text: Password,
+}
 
 /// All credentials that were given, each with its origin.
 #[derive(Debug, Clone, Default)]
@@ -36,12 +46,23 @@ pub struct Credentials {
 impl Credentials {
     pub(crate) fn gather(
         layers: &Layers<'_>,
-        combined: Option<&Sourced<PathBuf>>,
+        file: Option<&Sourced<PathBuf>>,
+        fetched: Option<&CombinedText>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
-        let mut credentials = match combined {
-            Some(file) => read_combined(file, warnings)?,
-            None => Self::default(),
+        let mut credentials = match (file, fetched) {
+            (Some(file), Some(fetched)) => {
+                return Err(ConfigError::invalid(format!(
+                    "there are combined credentials in the {} and in a file that {} names; keep \
+                     the one that is meant",
+                    fetched.name, file.origin
+                )));
+            }
+            (Some(file), None) => read_combined(file, warnings)?,
+            (None, Some(fetched)) => {
+                parse_combined(Text::new(Path::new(&fetched.name), fetched.text.expose()))?
+            }
+            (None, None) => Self::default(),
         };
         let email = layers.pick(&keys::EMAIL, values::text)?;
         // The combined file lies above the config file and below the rest.
@@ -195,6 +216,9 @@ fn secret(text: Sourced<String>) -> Sourced<Password> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Environment;
+    use crate::layers::Flags;
+    use crate::settings::Settings;
 
     fn parse(text: &str) -> Result<Credentials, ConfigError> {
         parse_combined(Text::new(Path::new("c.json"), text))
@@ -223,6 +247,53 @@ mod tests {
         assert_eq!(found("id2", "My vault").as_deref(), Some("two"));
         assert_eq!(found("id2", "Other"), None);
         assert!(!format!("{credentials:?}").contains("two"));
+    }
+
+    #[test]
+    fn a_fetched_text_is_named_in_complaints() {
+        let name = "secret obsync/prod".to_owned();
+        let text = Password::new(r#"{"auth": {"pasword": "hunter2"}}"#);
+        let fetched = CombinedText { name, text };
+        let settings = Settings::load_with(&Flags::default(), &home(&[]), Some(&fetched));
+        let error = settings.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "secret obsync/prod:1:11: unknown key 'pasword'"
+        );
+        assert!(!format!("{error:?} {fetched:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_a_fetched_text() {
+        let name = "secret obsync/prod".to_owned();
+        let text = r#"{"auth": {"email": "a@example.org", "password": "fetched"},
+            "vaults": {"Notes": {"password": "vault's"}}}"#;
+        let text = Password::new(text);
+        let fetched = CombinedText { name, text };
+        let environment = home(&[("OBSIDIAN_PASSWORD", "direct")]);
+        let settings = Settings::load_with(&Flags::default(), &environment, Some(&fetched));
+        let credentials = settings.unwrap().credentials;
+        assert_eq!(credentials.password.unwrap().value.expose(), "direct");
+        let email = credentials.email.unwrap();
+        assert_eq!(email.value, "a@example.org");
+        assert_eq!(
+            email.origin.to_string(),
+            "secret obsync/prod:1:20: auth.email"
+        );
+        assert_eq!(credentials.vaults[0].1.value.expose(), "vault's");
+
+        let environment = home(&[("OBSYNC_CREDENTIALS", "/x.json")]);
+        let error = Settings::load_with(&Flags::default(), &environment, Some(&fetched));
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "there are combined credentials in the secret obsync/prod and in a file that \
+             OBSYNC_CREDENTIALS names; keep the one that is meant"
+        );
+    }
+
+    fn home(variables: &[(&str, &str)]) -> Environment {
+        let places = [("OBSYNC_STATE_DIR", "/nowhere")];
+        places.iter().chain(variables).copied().collect()
     }
 
     #[test]

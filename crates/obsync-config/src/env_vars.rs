@@ -56,6 +56,8 @@ variables! {
     S3_SSE_KMS_KEY_ID                 "Key for aws:kms"
     S3_STORAGE_CLASS                  "Storage class of objects"
     S3_TAGS                           "Tags of objects, k=v&k=v"
+    S3_EXPECTED_OWNER                 "Account that must own the bucket"
+    S3_ALLOW_HTTP                     "1: the S3 endpoint may be http beyond this machine"
 }
 
 /// The prefixes under which a variable looks like ours.

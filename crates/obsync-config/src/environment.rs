@@ -41,6 +41,13 @@ impl Environment {
             .map(OsString::as_os_str)
     }
 
+    /// The same with one variable set.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
     /// A variable's value as text.
     ///
     /// # Errors

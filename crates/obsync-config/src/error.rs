@@ -68,6 +68,15 @@ impl ConfigError {
         self.kind
     }
 
+    /// A stable word for the kind, for JSON.
+    pub fn word(&self) -> &'static str {
+        match self.kind {
+            ConfigErrorKind::Invalid => "settings",
+            ConfigErrorKind::Unreadable => "settings_unreadable",
+            ConfigErrorKind::Missing => "credentials_missing",
+        }
+    }
+
     /// Ways out, for people.
     pub fn hints(&self) -> &[String] {
         &self.hints

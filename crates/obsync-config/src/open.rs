@@ -2,13 +2,14 @@
 //! service, and everything ready to connect.
 
 use obsidian_sync::client::Connector;
-use obsidian_sync::crypto::{VaultCipher, VaultKey};
+use obsidian_sync::crypto::VaultCipher;
 use obsidian_sync::rest::RestClient;
 use obsidian_sync::{EncryptionVersion, Error, Kind, Vault};
 
 use crate::account::{Account, AccountError};
 use crate::credentials::Credentials;
 use crate::error::ConfigError;
+use crate::vault_keys::VaultKeys;
 use crate::vault_password::{PasswordFlag, Prompt, vault_password};
 use crate::vaults::{self, VaultChoiceError};
 
@@ -33,6 +34,17 @@ pub enum OpenError {
     /// The account, the service, or a wrong password.
     #[error(transparent)]
     Account(#[from] AccountError),
+}
+
+impl OpenError {
+    /// A stable word for the kind, for JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Choice(error) => error.word(),
+            Self::Config(error) => error.word(),
+            Self::Account(error) => error.word(),
+        }
+    }
 }
 
 /// Where the password of a vault may come from.
@@ -72,6 +84,20 @@ pub async fn open_vault(
     vault: &Vault,
     passwords: PasswordSources<'_>,
 ) -> Result<OpenVault, OpenError> {
+    open_vault_with(account, rest, vault, passwords, &VaultKeys::default()).await
+}
+
+/// As [`open_vault`], with the keys that were derived before.
+///
+/// # Errors
+/// As [`open_vault`].
+pub async fn open_vault_with(
+    account: &Account,
+    rest: &RestClient,
+    vault: &Vault,
+    passwords: PasswordSources<'_>,
+    keys: &VaultKeys,
+) -> Result<OpenVault, OpenError> {
     let version = EncryptionVersion::from_number(vault.encryption_version).ok_or_else(|| {
         let number = vault.encryption_version;
         let message = format!("the vault uses encryption version {number}, which is not known");
@@ -83,13 +109,7 @@ pub async fn open_vault(
         prompt,
     } = passwords;
     let password = vault_password(vault, flag, credentials, prompt)?.value;
-    let salt = vault.salt.clone();
-    // The derivation takes a tenth of a second of CPU by design.
-    let derived = tokio::task::spawn_blocking(move || {
-        let key = VaultKey::derive(&password, &salt);
-        VaultCipher::new(version, &key, &salt)
-    });
-    let cipher = derived.await.expect("the key derivation does not panic");
+    let cipher = keys.of(vault, version, &password).await;
     let check = async |token| rest.access(&token, vault, cipher.keyhash()).await;
     account.with_token(check).await?;
     let token = account.token().await?;

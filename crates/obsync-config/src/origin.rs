@@ -10,9 +10,9 @@ use crate::error::ConfigError;
 pub enum Origin {
     /// obsync's own choice.
     Default,
-    /// A key of the config file or of the combined credentials file.
+    /// A key of the config file or of the combined credentials.
     File {
-        /// The file.
+        /// The file, or the name of the text that was fetched in its stead.
         path: PathBuf,
         /// The key, with dots between levels.
         key: String,

@@ -77,6 +77,15 @@ pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// Opens a file to lock it, creating it for its owner alone.
+pub(crate) fn open_or_create(path: &Path) -> io::Result<std::fs::File> {
+    let mut options = std::fs::File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 pub(crate) fn create_private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,6 +1,6 @@
 //! [`Settings`]: what obsync is told, gathered from all layers.
 //!
-//! Later layers win: defaults, config file, combined credentials file, environment, flags. A list
+//! Later layers win: defaults, config file, combined credentials, environment, flags. A list
 //! from a later layer replaces the earlier one's.
 
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::credentials::Credentials;
+use crate::credentials::{CombinedText, Credentials};
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::keys::{self, Key};
@@ -67,6 +67,19 @@ impl Settings {
     /// # Errors
     /// When a file can't be read or is malformed, or a value is not what it must be.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::load_with(flags, environment, None)
+    }
+
+    /// As [`Settings::load`], with combined credentials that were fetched. They stand where the
+    /// file would: above the config file, below the environment.
+    ///
+    /// # Errors
+    /// As [`Settings::load`]; also when a credentials file is named besides.
+    pub fn load_with(
+        flags: &Flags,
+        environment: &Environment,
+        fetched: Option<&CombinedText>,
+    ) -> Result<Self, ConfigError> {
         let file = ConfigFile::read(flags, environment)?;
         let layers = Layers {
             file: &file,
@@ -75,7 +88,9 @@ impl Settings {
         };
         let mut warnings = environment.unknown();
         let credentials_file = layers.path(&keys::CREDENTIALS_FILE)?;
-        let credentials = Credentials::gather(&layers, credentials_file.as_ref(), &mut warnings)?;
+        let file_of_credentials = credentials_file.as_ref();
+        let credentials =
+            Credentials::gather(&layers, file_of_credentials, fetched, &mut warnings)?;
         Ok(Self {
             state_dir: state_dir(&layers)?,
             api_url: api_url(&layers)?,

@@ -28,6 +28,14 @@ pub enum VaultChoiceError {
 }
 
 impl VaultChoiceError {
+    /// A stable word for the kind, for JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "vault_unknown",
+            Self::Ambiguous { .. } => "vault_ambiguous",
+        }
+    }
+
     /// Ways out, for people.
     pub fn hints(&self) -> Vec<String> {
         match self {

@@ -6,6 +6,7 @@
 mod arrivals;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use obsidian_sync::client::{Connector, SyncClient};
 use obsidian_sync::crypto::VaultCipher;
@@ -42,6 +43,7 @@ pub(crate) struct Remote {
     pub(crate) version: VaultVersion,
     pub(crate) connections: usize,
     pub(crate) budget: Budget,
+    pub(crate) finishing: Duration,
 }
 
 pub(crate) struct Applier {
@@ -80,10 +82,7 @@ impl Applier {
         }
         self.reuse(reuse, &mut downloads, &mut removals).await?;
         self.download(downloads, remote).await?;
-        for removal in removals {
-            self.check()?;
-            self.remove(removal).await?;
-        }
+        self.remove_all(removals).await?;
         for (path, uid) in folder_removals {
             self.check()?;
             self.remove_folder(path, uid).await?;
@@ -293,14 +292,46 @@ impl Applier {
         Ok(true)
     }
 
+    /// Removes files, a batch at a time.
+    async fn remove_all(&mut self, removals: Vec<Removal>) -> Result<(), SyncError> {
+        let size = self.ledger.batch_size();
+        let mut removals = removals.into_iter().peekable();
+        while removals.peek().is_some() {
+            self.check()?;
+            let batch: Vec<Removal> = removals.by_ref().take(size).collect();
+            let asked: Vec<_> = batch
+                .iter()
+                .map(|removal| (&removal.path, &removal.stamp, removal.retire))
+                .collect();
+            let results = self.placer.store.remove_files(&asked).await;
+            let mut ended = Ok(());
+            for (removal, result) in batch.into_iter().zip(results) {
+                // What was removed is noted, also beside one that ends the run.
+                let noted = self.removed(removal, result);
+                ended = ended.and(noted);
+            }
+            ended?;
+            self.ledger.commit_if_due().await?;
+        }
+        Ok(())
+    }
+
     async fn remove(&mut self, removal: Removal) -> Result<(), SyncError> {
-        let Removal {
-            path,
-            uid,
-            stamp,
-            retire,
-        } = removal;
-        match self.placer.store.remove_file(&path, &stamp, retire).await {
+        let store = &self.placer.store;
+        let result = store.remove_file(&removal.path, &removal.stamp, removal.retire);
+        let result = result.await;
+        self.removed(removal, result)?;
+        Ok(self.ledger.commit_if_due().await?)
+    }
+
+    /// Notes what became of a removal.
+    fn removed(
+        &mut self,
+        removal: Removal,
+        result: Result<(), StoreError>,
+    ) -> Result<(), SyncError> {
+        let Removal { path, uid, .. } = removal;
+        match result {
             Ok(()) => {
                 self.tally.deleted += 1;
                 self.placer.progress.event(Event::Deleted(&path));
@@ -321,7 +352,7 @@ impl Applier {
                 self.failed(Record { uid, path, change }, &error);
             }
         }
-        Ok(self.ledger.commit_if_due().await?)
+        Ok(())
     }
 
     async fn remove_folder(&mut self, path: VaultPath, uid: Uid) -> Result<(), SyncError> {

@@ -303,7 +303,8 @@ impl Ledger {
             (Some(_), CursorRule::AtTheEnd) => self.stored.cursor,
             // Records that are tried again may lie below the cursor; it never moves backwards.
             (Some((lowest, _)), CursorRule::Watermark) => {
-                VaultVersion(lowest.0.saturating_sub(1)).clamp(self.stored.cursor, self.goal)
+                let below = VaultVersion(lowest.0.saturating_sub(1));
+                below.min(self.goal).max(self.stored.cursor)
             }
         }
     }

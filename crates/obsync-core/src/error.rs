@@ -24,29 +24,8 @@ pub enum SyncError {
 impl SyncError {
     /// A stable word for the kind, for JSON and status files.
     pub fn kind(&self) -> &'static str {
-        use obsidian_sync::Kind;
         match self {
-            Self::Remote(error) => match error.kind() {
-                Kind::Unauthorized => "unauthorized",
-                Kind::WrongCredentials => "wrong_credentials",
-                Kind::TwoFactorRequired => "two_factor_required",
-                Kind::TwoFactorRefused => "two_factor_refused",
-                Kind::WrongVaultPassword => "wrong_vault_password",
-                Kind::SubscriptionExpired => "subscription_expired",
-                Kind::VaultNotFound => "vault_not_found",
-                Kind::Overloaded => "overloaded",
-                Kind::Edge => "edge",
-                Kind::Network => "network",
-                Kind::Timeout => "timeout",
-                Kind::Refused => "refused",
-                Kind::Gone => "gone",
-                Kind::ForbiddenHost => "forbidden_host",
-                Kind::Protocol => "protocol",
-                Kind::Corrupt => "corrupt",
-                Kind::UnsupportedEncryption => "unsupported_encryption",
-                Kind::InvalidInput => "invalid_input",
-                _ => "remote",
-            },
+            Self::Remote(error) => error.kind().word(),
             Self::Store(error) => match error.kind {
                 StoreErrorKind::Full => "destination_full",
                 StoreErrorKind::Denied => "permission_denied",

@@ -47,7 +47,7 @@ pub async fn read(
 ) -> Result<Feed, Error> {
     let mut collector = Collector::new(cipher, initial);
     loop {
-        match client.next().await? {
+        match client.next_due().await? {
             Notice::Record(raw) => {
                 collector.take(&raw);
                 if collector.count > MOST_RECORDS {

@@ -156,10 +156,13 @@ impl Filter {
         if path.segments().any(is_dot_name) {
             return Verdict::Refused(DOT_NAME);
         }
-        if folder || FileType::is_note(&path.extension()) {
+        if folder {
             return Verdict::Sync;
         }
         let extension = path.extension();
+        if FileType::is_note(&extension) {
+            return Verdict::Sync;
+        }
         if FileType::of_extension(&extension).any(|kind| self.spec.file_types.contains(&kind)) {
             Verdict::Sync
         } else {
@@ -196,17 +199,20 @@ impl Filter {
         {
             return true;
         }
-        if self.exclude.is_match(text)
-            || path
-                .ancestors()
-                .any(|dir| self.exclude.is_match(dir.as_str()))
+        // Most people have no globs, and matching none takes its time, too.
+        if !self.exclude.is_empty()
+            && (self.exclude.is_match(text)
+                || path
+                    .ancestors()
+                    .any(|dir| self.exclude.is_match(dir.as_str())))
         {
             return true;
         }
-        if self
-            .ignore
-            .matched_path_or_any_parents(text, folder)
-            .is_ignore()
+        if !self.ignore.is_empty()
+            && self
+                .ignore
+                .matched_path_or_any_parents(text, folder)
+                .is_ignore()
         {
             return true;
         }

@@ -50,6 +50,6 @@ pub use state::{
 };
 pub use store::{
     Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,
-    StoreError, StoreErrorKind, VaultStore,
+    StoreError, StoreErrorKind, Trust, VaultStore,
 };
 pub use sync::{Preview, SyncOptions, SyncRun};

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use obsidian_sync::ContentHash;
 
 use crate::path::VaultPath;
 use crate::plan::{Basis, Local, Mode};
 use crate::record::{Change, Record};
-use crate::state::Entry;
-use crate::store::{Folding, Found, StoreError, VaultStore};
+use crate::state::{Entry, FileEntry};
+use crate::store::{Folding, Found, Stamp, StoreError, Trust, VaultStore};
 
 /// How many looks are under way at once.
 const LOOKS: usize = 32;
@@ -21,6 +22,8 @@ pub(crate) struct Question<'a> {
     pub(crate) config_dir: &'a str,
     pub(crate) records: &'a [Record],
     pub(crate) entries: &'a HashMap<VaultPath, Entry>,
+    /// Paths where no stamp is believed.
+    pub(crate) doubted: &'a HashSet<VaultPath>,
 }
 
 /// Looks at the path of every record; for a comparison with the whole vault at every entry's, too;
@@ -33,9 +36,10 @@ pub(crate) async fn look(question: &Question<'_>) -> Result<HashMap<VaultPath, L
         config_dir,
         records,
         entries,
+        doubted,
     } = *question;
     if store.is_empty().await? {
-        return Ok(HashMap::new());
+        return Ok(with_folders(store, HashMap::new(), entries));
     }
     let mut found: HashMap<VaultPath, Found> = HashMap::new();
     if mode == Mode::Mirror {
@@ -63,23 +67,48 @@ pub(crate) async fn look(question: &Question<'_>) -> Result<HashMap<VaultPath, L
         .map(|path| async move {
             let known = entries
                 .get(&path)
+                // Who compares everything wants to see what is there, not what was.
+                .filter(|_| basis == Basis::Changes && !doubted.contains(&path))
                 .and_then(Entry::file)
                 .map(|file| &file.stamp);
             let found = store.inspect(&path, known).await?;
-            Ok((path, found))
+            Ok::<_, StoreError>((path, found))
         })
         .buffer_unordered(LOOKS)
         .try_collect()
         .await?;
     found.extend(looked);
-    stream::iter(found)
+    let compared = stream::iter(found)
         .map(|(path, found)| async move {
-            let local = compare(store, &path, found, entries.get(&path)).await?;
-            Ok((path, local))
+            let entry = entries.get(&path);
+            let local = match doubted.contains(&path) {
+                true => read(store, &path, found, entry).await,
+                false => compare(store, &path, found, entry).await,
+            };
+            (path, local)
         })
         .buffer_unordered(LOOKS)
-        .try_collect()
-        .await
+        .collect();
+    Ok(with_folders(store, compared.await, entries))
+}
+
+/// Where folders don't exist by themselves, those that were created count as there.
+fn with_folders(
+    store: &dyn VaultStore,
+    mut found: HashMap<VaultPath, Local>,
+    entries: &HashMap<VaultPath, Entry>,
+) -> HashMap<VaultPath, Local> {
+    if store.has_folders() {
+        return found;
+    }
+    let folders = entries.iter().filter(|(_, entry)| entry.file().is_none());
+    for (path, _) in folders {
+        let there = found.entry(path.clone()).or_insert(Local::Absent);
+        if *there == Local::Absent {
+            *there = Local::Folder;
+        }
+    }
+    found
 }
 
 /// Our own spelling of what is listed. Where names fold, a file of ours may be listed under another
@@ -118,19 +147,48 @@ async fn compare(
     path: &VaultPath,
     found: Found,
     entry: Option<&Entry>,
-) -> Result<Local, StoreError> {
+) -> Local {
     let stamp = match found {
-        Found::Absent => return Ok(Local::Absent),
-        Found::Folder => return Ok(Local::Folder),
-        Found::Foreign(what) => return Ok(Local::Foreign(what)),
         Found::File { stamp, .. } => stamp,
+        other => return no_file(other),
     };
     let known = entry.and_then(Entry::file);
     if known.is_some_and(|file| file.stamp == stamp) {
-        return Ok(Local::Ours(stamp));
+        return Local::Ours(stamp);
     }
     // Touched, or not ours: only the content tells.
-    Ok(match store.hash(path).await {
+    told(store.hash(path).await, known)
+}
+
+/// As [`compare`], by every byte: what a stamp says is in doubt.
+async fn read(
+    store: &dyn VaultStore,
+    path: &VaultPath,
+    found: Found,
+    entry: Option<&Entry>,
+) -> Local {
+    match found {
+        Found::File { .. } => {
+            let hash = store.check_hash(path, Trust::Nothing).await;
+            told(hash, entry.and_then(Entry::file))
+        }
+        other => no_file(other),
+    }
+}
+
+fn no_file(found: Found) -> Local {
+    match found {
+        Found::Folder => Local::Folder,
+        Found::Foreign(what) => Local::Foreign(what),
+        Found::Absent | Found::File { .. } => Local::Absent,
+    }
+}
+
+fn told(
+    hash: Result<Option<(ContentHash, Stamp)>, StoreError>,
+    known: Option<&FileEntry>,
+) -> Local {
+    match hash {
         Ok(None) => Local::Absent,
         Ok(Some((hash, stamp))) if known.is_some_and(|file| file.hash == hash) => {
             Local::Ours(stamp)
@@ -138,7 +196,7 @@ async fn compare(
         Ok(Some((hash, stamp))) => Local::Other { hash, stamp },
         // One file that can't be read must not stop the others.
         Err(error) => Local::Unreadable(error.to_string()),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! [`VaultPath`]: a path of the vault, validated once, after decryption.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
@@ -9,10 +10,10 @@ use unicode_normalization::UnicodeNormalization as _;
 ///
 /// What holds for every value: it is not empty; no segment is empty, `.` or `..`; it holds no NUL.
 /// The text is the service's, byte for byte. Whether a given file system can hold it is the
-/// store's question ([`crate::VaultStore::check_path`]).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct VaultPath(Box<str>);
+/// store's question ([`crate::VaultStore::check_path`]). Clones share the text: records, plan and state
+/// of a large vault name the same paths.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VaultPath(Arc<str>);
 
 /// Why a name can't be a [`VaultPath`] or can't be held by a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,9 +150,27 @@ impl fmt::Debug for VaultPath {
     }
 }
 
+impl Serialize for VaultPath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 impl<'de> Deserialize<'de> for VaultPath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = VaultPath;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path of a vault")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<VaultPath, E> {
+                VaultPath::parse(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

@@ -27,6 +27,20 @@ pub enum Event<'a> {
         /// Files to delete.
         deletions: u64,
     },
+    /// A comparison begins.
+    Comparing {
+        /// Files to compare.
+        files: u64,
+        /// Their plaintext bytes.
+        bytes: u64,
+    },
+    /// A file was compared.
+    Compared {
+        /// Which.
+        path: &'a VaultPath,
+        /// Its plaintext bytes.
+        bytes: u64,
+    },
     /// So many connections are open.
     Connections(usize),
     /// So many more plaintext bytes have been fetched and decrypted.

@@ -65,6 +65,21 @@ pub struct FileMeta {
     pub ctime: Millis,
 }
 
+/// What may stand for a file's bytes when its content is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust<'a> {
+    /// Nothing: every byte is read.
+    Nothing,
+    /// What the store's service computed when it took the bytes. What we wrote beside them counts
+    /// only if the file has this size and is still `known`, our last write.
+    Records {
+        /// The size in bytes that the content must have.
+        size: u64,
+        /// The stamp of our last write there.
+        known: Option<&'a Stamp>,
+    },
+}
+
 /// One entry of [`VaultStore::list`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -147,6 +162,11 @@ pub trait VaultStore: Send + Sync {
     /// folder tells only when something is written to it.
     fn folding(&self) -> Folding;
 
+    /// Whether folders exist by themselves. Where they don't (S3), every folder counts as there.
+    fn has_folders(&self) -> bool {
+        true
+    }
+
     /// Whether files carry a mark of whose they are (S3 metadata), so that state needs no note of
     /// intent before a publish (invariant 2).
     fn marks_own_files(&self) -> bool {
@@ -196,6 +216,20 @@ pub trait VaultStore: Send + Sync {
     /// # Errors
     /// When it can't be read, or changes while it is read.
     async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError>;
+
+    /// As [`VaultStore::hash`], for a check of what lies there: `trust` says what may stand for the
+    /// bytes. Stores that always read them need not care.
+    ///
+    /// # Errors
+    /// As [`VaultStore::hash`].
+    async fn check_hash(
+        &self,
+        path: &VaultPath,
+        trust: Trust<'_>,
+    ) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
+        let _ = trust;
+        self.hash(path).await
+    }
 
     /// Everything under the root but the mark, the ignore file, staging places, and whatever is
     /// below a dot-folder that is not `config_dir`. Folders come before what is in them.
@@ -294,6 +328,19 @@ pub trait VaultStore: Send + Sync {
         stamp: &Stamp,
         retire: Retire,
     ) -> Result<(), StoreError>;
+
+    /// Removes several files, each as [`VaultStore::remove_file`] would, in no order; gives one result
+    /// for each. Stores that can do it with fewer or overlapping requests (S3) have their own.
+    async fn remove_files(
+        &self,
+        removals: &[(&VaultPath, &Stamp, Retire)],
+    ) -> Vec<Result<(), StoreError>> {
+        let mut results = Vec::with_capacity(removals.len());
+        for (path, stamp, retire) in removals {
+            results.push(self.remove_file(path, stamp, *retire).await);
+        }
+        results
+    }
 
     /// Creates a folder, and those above it. Present is success.
     ///

@@ -2,6 +2,7 @@
 
 mod prepare;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::commit::{CursorRule, Ledger, Opening};
 use crate::error::SyncError;
 use crate::filter::FilterSpec;
 use crate::guard::{self, MaxDelete};
+use crate::path::VaultPath;
 use crate::place::Placer;
 use crate::plan::{Basis, Mode, Plan, Step};
 use crate::progress::{Event, Progress};
@@ -34,6 +36,9 @@ pub struct SyncOptions {
     pub filter: FilterSpec,
     /// Compare with the whole vault, not only with what changed.
     pub full: bool,
+    /// Paths where the state's word is not taken for what lies there: each is looked at and read.
+    /// Together with `full` this is how a repair brings what differs.
+    pub doubted: Arc<HashSet<VaultPath>>,
     /// How many files the run may delete.
     pub max_delete: MaxDelete,
     /// Most connections, 1 to 16.
@@ -42,6 +47,9 @@ pub struct SyncOptions {
     pub batch_size: usize,
     /// This device's name, for conflicted copies.
     pub device: String,
+    /// How long downloads that are on their way may take once a run was told to stop; what is not
+    /// there by then is dropped, and fetched again by the next run.
+    pub finishing: Duration,
     /// How long the last commit of a stopped run may take before it is given up.
     pub closing: Duration,
 }
@@ -52,10 +60,12 @@ impl Default for SyncOptions {
             mode: Mode::Pull,
             filter: FilterSpec::default(),
             full: false,
+            doubted: Arc::default(),
             max_delete: MaxDelete::default(),
             connections: 4,
             batch_size: 50,
             device: "obsync".to_owned(),
+            finishing: Duration::ZERO,
             closing: Duration::from_secs(20),
         }
     }
@@ -188,7 +198,7 @@ impl SyncRun {
         } = prepared;
         // With files of an earlier run in state, deletions are found only by comparing everything.
         let rule = match basis {
-            Basis::Whole if prepared.had_entries => CursorRule::AtTheEnd,
+            Basis::Whole if prepared.had_entries || prepared.reset => CursorRule::AtTheEnd,
             _ => CursorRule::Watermark,
         };
         header.full_pending = rule == CursorRule::AtTheEnd;
@@ -240,6 +250,7 @@ impl SyncRun {
             version: feed_version,
             connections: self.options.connections,
             budget: self.budget.clone(),
+            finishing: self.options.finishing,
         };
         let applied = applier.apply(prepared.plan, remote).await;
         let closed = match tokio::time::timeout(self.options.closing, applier.ledger.close()).await

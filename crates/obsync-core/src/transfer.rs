@@ -10,6 +10,7 @@ mod pool;
 mod queue;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use obsidian_sync::VaultVersion;
 use obsidian_sync::client::Connector;
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) version: VaultVersion,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) stop: CancellationToken,
+    /// How long after that a download that is on its way may still take.
+    finishing: Duration,
     pub(crate) arrivals: mpsc::Sender<Arrival>,
     puts: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -83,6 +86,7 @@ impl Context {
         connections: usize,
         version: VaultVersion,
         stop: CancellationToken,
+        finishing: Duration,
         arrivals: mpsc::Sender<Arrival>,
     ) -> Self {
         Self {
@@ -95,9 +99,18 @@ impl Context {
             connections: connections.max(1),
             version,
             stop,
+            finishing,
             arrivals,
             puts: Arc::new(Semaphore::new(PUTS)),
             tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Resolves when what is on its way is to be dropped.
+    async fn too_late(&self) {
+        self.stop.cancelled().await;
+        if !self.finishing.is_zero() {
+            tokio::time::sleep(self.finishing).await;
         }
     }
 

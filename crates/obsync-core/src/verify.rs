@@ -1,128 +1,149 @@
 //! Is the copy right? Compares the destination with the service, by hash, and changes nothing.
+//!
+//! A folder's files are read. In S3 the checksum that the service keeps is taken for an object's bytes;
+//! the hash that we wrote beside it only where size and ETag say that it is still our write. Every
+//! other object is read, and with [`VerifyOptions::read_data`] all are.
+//!
+//! [`SyncRun::repair`] mends what was found by an ordinary run over the whole vault, which is merely
+//! told where the state's word is in doubt: plan, guards and conflicted copies are those of any run.
 
-use std::collections::{BTreeMap, HashSet};
+mod compare;
 
-use futures_util::stream::{self, StreamExt as _};
-use obsidian_sync::{ContentHash, VaultVersion};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use obsidian_sync::{Uid, VaultVersion};
 use serde::Serialize;
 
 use crate::error::SyncError;
-use crate::filter::Verdict;
 use crate::path::VaultPath;
-use crate::record::Change;
-use crate::store::Found;
+use crate::report::Report;
 use crate::sync::SyncRun;
 
-/// How many files are read at once.
-const READS: usize = 8;
+/// How a comparison goes about it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// Read every byte, whatever the store knows of its files.
+    pub read_data: bool,
+}
 
-/// What a comparison found. Paths are as the service has them: escape before a terminal sees them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// What a comparison found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verification {
     /// The vault's version that was compared with.
     pub version: VaultVersion,
     /// Files that are right.
     pub correct: u64,
-    /// In the vault, not at the destination.
-    pub missing: Vec<String>,
-    /// At both, with different content.
-    pub different: Vec<String>,
-    /// At the destination, not in the vault. No harm in a `pull` copy.
-    pub extra: Vec<String>,
-    /// At the destination, but it can't be read; with the reason.
-    pub unreadable: BTreeMap<String, String>,
+    /// Those of them that the sync state lists otherwise, or not at all. A full run notes them.
+    pub stale: Vec<VaultPath>,
+    /// What is not as in the vault, by kind and path.
+    pub differences: Vec<Difference>,
     /// Records that the destination can't or must not hold.
     pub skipped: u64,
+    /// Things that a person should know.
+    pub notes: Vec<String>,
+}
+
+/// One file that is not as in the vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The path, as the service or the destination has it. Escape it before a terminal sees it.
+    pub path: String,
+    /// The record; `None` for a file that obsync did not write.
+    pub uid: Option<Uid>,
+    /// What is wrong.
+    pub kind: DifferenceKind,
+    /// Whether that is as it should be: `pull` keeps files that obsync did not write.
+    pub harmless: bool,
+    /// For people: what is known of how it came about.
+    pub message: String,
+}
+
+/// Kinds of [`Difference`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// In the vault, not at the destination.
+    Missing,
+    /// At both, with different content.
+    Different,
+    /// At the destination, but it can't be read.
+    Unreadable,
+    /// At the destination, not in the vault.
+    Extra,
+}
+
+impl DifferenceKind {
+    /// The word for it, as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Different => "different",
+            Self::Unreadable => "unreadable",
+            Self::Extra => "extra",
+        }
+    }
 }
 
 impl Verification {
-    /// Whether the destination holds every file of the vault, as it is there.
+    /// Whether the destination is what a run in its mode makes it.
     pub fn is_right(&self) -> bool {
-        self.missing.is_empty() && self.different.is_empty() && self.unreadable.is_empty()
+        self.differences
+            .iter()
+            .all(|difference| difference.harmless)
     }
-}
 
-enum Checked {
-    Correct,
-    Missing,
-    Different,
-    Unreadable(String),
+    /// Whether a repair has anything to do.
+    pub fn needs_repair(&self) -> bool {
+        !self.is_right() || !self.stale.is_empty()
+    }
+
+    /// How many files differ in a way.
+    pub fn count(&self, kind: DifferenceKind) -> u64 {
+        let those = self.differences.iter().filter(|found| found.kind == kind);
+        those.count() as u64
+    }
+
+    /// What of this is no longer so in a later comparison.
+    pub fn mended<'a>(&'a self, later: &Self) -> Vec<&'a Difference> {
+        let left: HashSet<&str> = later
+            .differences
+            .iter()
+            .map(|difference| difference.path.as_str())
+            .collect();
+        self.differences
+            .iter()
+            .filter(|found| !found.harmless && !left.contains(found.path.as_str()))
+            .collect()
+    }
+
+    /// Paths where the state can't be believed.
+    fn doubted(&self) -> HashSet<VaultPath> {
+        self.differences
+            .iter()
+            .filter_map(|found| VaultPath::parse(&found.path).ok())
+            .chain(self.stale.iter().cloned())
+            .collect()
+    }
 }
 
 impl SyncRun {
-    /// Compares the destination with the vault as it stands now.
+    /// Compares the destination with the vault as it stands now, and writes nothing.
     ///
     /// # Errors
-    /// When the vault can't be read, or the destination can't be listed.
-    pub async fn verify(&self) -> Result<Verification, SyncError> {
-        let filter = self.filter().await?;
-        let (client, feed) = self.feed(VaultVersion(0)).await?;
-        client.close().await;
-        let mut result = Verification {
-            version: feed.version,
-            ..Verification::default()
-        };
-        result.skipped = feed.unusable.len() as u64;
-
-        let folding = self.store.folding();
-        let mut files: Vec<(VaultPath, ContentHash)> = Vec::new();
-        // By folded name: of two that are one here, only the older can be right.
-        let mut live: HashSet<String> = HashSet::new();
-        for record in feed.records {
-            let Change::File(file) = record.change else {
-                continue;
-            };
-            match filter.verdict(&record.path, false) {
-                Verdict::Hidden => {}
-                Verdict::Sync
-                    if self.store.check_path(&record.path).is_ok()
-                        && live.insert(folding.key(&record.path)) =>
-                {
-                    files.push((record.path, file.hash));
-                }
-                Verdict::Sync | Verdict::Refused(_) => result.skipped += 1,
-            }
-        }
-        let mut checks = stream::iter(files)
-            .map(|(path, hash)| async move {
-                let checked = self.check_file(&path, hash).await;
-                (path.as_str().to_owned(), checked)
-            })
-            .buffer_unordered(READS);
-        while let Some((name, checked)) = checks.next().await {
-            if self.stop.is_cancelled() {
-                return Err(SyncError::Stopped);
-            }
-            match checked {
-                Checked::Correct => result.correct += 1,
-                Checked::Missing => result.missing.push(name),
-                Checked::Different => result.different.push(name),
-                Checked::Unreadable(why) => {
-                    result.unreadable.insert(name, why);
-                }
-            }
-        }
-        for item in self.store.list(filter.config_dir()).await? {
-            let is_file = matches!(item.found, Found::File { .. });
-            if is_file
-                && !live.contains(&folding.key(&item.path))
-                && filter.verdict(&item.path, false) == Verdict::Sync
-            {
-                result.extra.push(item.path.as_str().to_owned());
-            }
-        }
-        result.missing.sort();
-        result.different.sort();
-        result.extra.sort();
-        Ok(result)
+    /// When the vault can't be read, the destination can't be listed, or the run is told to stop.
+    pub async fn verify(&self, options: VerifyOptions) -> Result<Verification, SyncError> {
+        compare::compare(self, options).await
     }
 
-    async fn check_file(&self, path: &VaultPath, expected: ContentHash) -> Checked {
-        match self.store.hash(path).await {
-            Ok(Some((hash, _))) if hash == expected => Checked::Correct,
-            Ok(Some(_)) => Checked::Different,
-            Ok(None) => Checked::Missing,
-            Err(error) => Checked::Unreadable(error.to_string()),
-        }
+    /// Brings what a comparison found missing or different: one run over the whole vault that reads
+    /// those files anew.
+    ///
+    /// # Errors
+    /// As [`SyncRun::run`].
+    pub async fn repair(&mut self, found: &Verification) -> Result<Report, SyncError> {
+        self.options.full = true;
+        self.options.doubted = Arc::new(found.doubted());
+        self.run().await
     }
 }

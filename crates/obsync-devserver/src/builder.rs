@@ -83,7 +83,7 @@ impl Builder {
         self
     }
 
-    /// The clock that two-factor codes and `ts` go by.
+    /// The clock that two-factor codes, `ts` and the `Date` of answers go by.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.settings.clock = Arc::new(clock);

@@ -106,11 +106,17 @@ impl Peer {
             .pace()
             .until(Instant::now() + round_trip * trips)
             .await;
-        if wants_upgrade(&request) {
-            self.upgrade(request).await
+        let mut page = if wants_upgrade(&request) {
+            self.upgrade(request).await?
         } else {
-            self.rest(request).await
+            self.rest(request).await?
+        };
+        // By the service's clock; without it hyper would take the machine's.
+        let date = httpdate::fmt_http_date(self.service.now());
+        if let Ok(date) = HeaderValue::try_from(date) {
+            page.headers_mut().insert(header::DATE, date);
         }
+        Ok(page)
     }
 
     async fn rest(&self, request: Request<Incoming>) -> Result<Page, Dropped> {

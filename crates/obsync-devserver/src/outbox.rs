@@ -138,10 +138,39 @@ impl Outbox {
             Some(Action::Trickle(bytes, pause)) => frame.delivery = Delivery::Trickle(bytes, pause),
             Some(Action::Delay(more)) => frame.at += more,
             Some(Action::Garbage) => frame.message = Message::text("{\"op\": nonsense"),
+            Some(Action::Say(words)) => frame.message = Message::text(words),
+            Some(Action::Huge(bytes)) => frame.message = Message::binary(vec![0; bytes]),
+            Some(Action::Flood(records)) => self.flood(records, at).await?,
+            Some(Action::Skip) => {
+                if ends_answer {
+                    self.answered.fetch_add(1, Ordering::SeqCst);
+                }
+                return Ok(());
+            }
             // The others change what is said, which the session has done.
             _ => {}
         }
         self.queue.send(frame).await.map_err(|_| Closed)
+    }
+
+    /// Sends records that are in no log.
+    async fn flood(&self, records: u64, at: Instant) -> Result<(), Closed> {
+        for number in 0..records {
+            // As large as numbers in JSON are exact.
+            let uid = (1_u64 << 53) - 1 - number;
+            let push = serde_json::json!({
+                "op": "push", "uid": uid, "path": format!("{uid:032x}"), "hash": "", "size": 0,
+                "ctime": 0, "mtime": 0, "folder": false, "deleted": false, "device": "flood",
+            });
+            let frame = Frame {
+                at,
+                message: text(&push),
+                delivery: Delivery::Whole,
+                ends_answer: false,
+            };
+            self.queue.send(frame).await.map_err(|_| Closed)?;
+        }
+        Ok(())
     }
 }
 

@@ -32,10 +32,12 @@ mod lock;
 mod paths;
 mod private;
 mod sqlite;
+mod state_check;
 mod trash;
 
-pub use folder::{FolderOptions, FolderStore, NameRules};
+pub use folder::{FolderCheck, FolderOptions, FolderStore, NameRules};
 pub use lock::RunLock;
 pub use paths::{About, StateDir, StatePaths, destination};
 pub use sqlite::SqliteStateStore;
+pub use state_check::StateDirCheck;
 pub use trash::Trash;

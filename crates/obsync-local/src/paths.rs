@@ -69,6 +69,11 @@ impl StateDir {
         Self { path: path.into() }
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The places of a vault's state for a destination.
     pub fn state(&self, about: &About) -> StatePaths {
         StatePaths::in_folder(

@@ -5,9 +5,32 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use obsync_core::{StoreError, StoreErrorKind};
+use rustix::fs::{Access, access};
+
+use crate::error::{Context as _, in_the_way};
+
 /// Creates a folder, and those above it, open to its owner only.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// The nearest folder above a path that is not there, if the path can be created from it.
+pub(crate) fn creatable(path: &Path) -> Result<&Path, StoreError> {
+    let deed = || format!("can't create {}", path.display());
+    let above = path.ancestors().skip(1).find(|above| above.exists());
+    let above = above.ok_or_else(|| {
+        StoreError::new(
+            StoreErrorKind::Other,
+            format!("{}: nothing above it is there", deed()),
+        )
+    })?;
+    if !above.is_dir() {
+        let reason = format!("{}: {} is no folder", deed(), above.display());
+        return Err(in_the_way(reason));
+    }
+    access(above, Access::WRITE_OK | Access::EXEC_OK).context(deed)?;
+    Ok(above)
 }
 
 /// Opens a file for reading and writing, creating it for its owner only. Content stays.

@@ -51,6 +51,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) key: &'a str,
     pub(crate) query: &'a [(&'a str, &'a str)],
     pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Bucket {
@@ -177,6 +178,7 @@ impl Bucket {
             key: key.as_ref(),
             query: &[],
             headers,
+            body: Bytes::new(),
         };
         match self.ask(&ask).await {
             Ok(answer) => Ok(Some(read_head(answer.headers()))),
@@ -215,6 +217,7 @@ impl Bucket {
             key: key.as_ref(),
             query: &[],
             headers,
+            body: Bytes::new(),
         };
         match self.ask(&ask).await {
             Ok(_) => Ok(()),
@@ -247,6 +250,7 @@ impl Bucket {
             key: to.as_ref(),
             query: &[],
             headers,
+            body: Bytes::new(),
         };
         let answer = self.ask(&ask).await?;
         // S3 may find out that it can't copy after it has begun to answer.
@@ -297,7 +301,7 @@ impl Bucket {
             uri.push('=');
             uri.extend(utf8_percent_encode(value, &STRICT));
         }
-        let mut request = http::Request::new(HttpRequestBody::empty());
+        let mut request = http::Request::new(HttpRequestBody::from(ask.body.clone()));
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = uri.parse().expect("an encoded URL");
         *request.headers_mut() = ask.headers.clone();

@@ -1,11 +1,13 @@
 //! Credentials come from a provider that the front end picks, never from a chain of their own: the
 //! usual chain ends in a probe of the network.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use object_store::CredentialProvider;
 pub use object_store::aws::{AwsCredential, AwsCredentialProvider};
+use obsync_core::StoreError;
 
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as they were when it was
 /// made: in a Lambda function they hold for the life of the process.
@@ -32,6 +34,59 @@ impl CredentialProvider for EnvironmentCredentials {
         Ok(Arc::clone(&self.0))
     }
 }
+
+/// Credentials that run out and are replaced. Asked before every request, so what it gives is to be
+/// kept until shortly before its end.
+#[async_trait]
+pub trait CredentialSource: fmt::Debug + Send + Sync + 'static {
+    /// Credentials that hold for a while.
+    ///
+    /// # Errors
+    /// When there are none. Every request then fails with this message.
+    async fn current(&self) -> Result<Arc<AwsCredential>, StoreError>;
+}
+
+/// A source as the provider that [`crate::S3Home`] takes.
+pub fn provider(source: impl CredentialSource) -> AwsCredentialProvider {
+    Arc::new(Sourced(source))
+}
+
+#[derive(Debug)]
+struct Sourced<S>(S);
+
+#[async_trait]
+impl<S: CredentialSource> CredentialProvider for Sourced<S> {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let current = self.0.current().await;
+        current.map_err(|error| object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(error),
+        })
+    }
+}
+
+/// There were no credentials to sign a request with.
+#[derive(Debug)]
+pub(crate) struct NoCredentials(String);
+
+impl NoCredentials {
+    pub(crate) fn new(error: &object_store::Error) -> Self {
+        match error {
+            object_store::Error::Generic { source, .. } => Self(source.to_string()),
+            other => Self(other.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for NoCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoCredentials {}
 
 #[cfg(test)]
 mod tests {

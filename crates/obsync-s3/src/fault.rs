@@ -7,6 +7,8 @@ use std::str::FromStr as _;
 use http::StatusCode;
 use obsync_core::{StoreError, StoreErrorKind, escape_name};
 
+use crate::credentials::NoCredentials;
+
 /// A request that did not succeed.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -20,9 +22,13 @@ pub(crate) struct Fault {
     message: String,
 }
 
+/// Our own word, where a request could not even be signed.
+const NO_CREDENTIALS: &str = "ObsyncNoCredentials";
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.status, &self.code) {
+            (None, Some(_)) => f.write_str("the request could not be signed"),
             (Some(status), Some(code)) => write!(f, "S3 answered {status}, {code}"),
             (Some(status), None) => write!(f, "S3 answered {status}"),
             (None, _) => f.write_str("S3 did not answer"),
@@ -44,8 +50,39 @@ impl Fault {
         }
     }
 
+    /// From an answer about one object of many, which has no status of its own.
+    pub(crate) fn told(code: &str, message: &str) -> Self {
+        let status = match code {
+            "AccessDenied" => StatusCode::FORBIDDEN,
+            "NoSuchKey" => StatusCode::NOT_FOUND,
+            "PreconditionFailed" => StatusCode::PRECONDITION_FAILED,
+            "ConditionalRequestConflict" | "OperationAborted" => StatusCode::CONFLICT,
+            "SlowDown" | "ServiceUnavailable" => StatusCode::SERVICE_UNAVAILABLE,
+            "InternalError" => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self {
+            status: Some(status),
+            code: Some(code.to_owned()),
+            region: None,
+            message: message.to_owned(),
+        }
+    }
+
     /// Without an answer.
     pub(crate) fn unanswered(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(found) = cause {
+            if let Some(none) = found.downcast_ref::<NoCredentials>() {
+                return Self {
+                    status: None,
+                    code: Some(NO_CREDENTIALS.to_owned()),
+                    region: None,
+                    message: none.to_string(),
+                };
+            }
+            cause = found.source();
+        }
         Self {
             status: None,
             code: None,
@@ -73,14 +110,14 @@ impl Fault {
     /// Whether the same request may pass on a second try.
     pub(crate) fn may_pass(&self) -> bool {
         match self.status {
-            None => true,
+            None => self.code.is_none(),
             Some(status) => status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
     /// Whether the request may have had its effect though no answer told so.
     pub(crate) fn may_be_done(&self) -> bool {
-        self.status.is_none() || self.is_unmet() || self.is_conflict() || self.may_pass()
+        self.is_unmet() || self.is_conflict() || self.may_pass()
     }
 }
 
@@ -125,13 +162,14 @@ impl Scene {
         let (kind, message) = match (status, code) {
             (_, "NoSuchBucket") => (
                 StoreErrorKind::Unusable,
-                format!("there is no bucket '{bucket}': create it, or check S3_BUCKET"),
+                format!("there is no bucket '{bucket}': create it, or check its name"),
             ),
             (_, "RequestTimeTooSkewed") => (
                 StoreErrorKind::Unusable,
                 "S3 refuses requests because this machine's clock is wrong: set it, and run again"
                     .to_owned(),
             ),
+            (_, NO_CREDENTIALS) => (StoreErrorKind::Unusable, fault.message.clone()),
             (
                 _,
                 "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken",

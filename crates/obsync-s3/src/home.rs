@@ -10,12 +10,13 @@ use obsync_core::{StoreError, StoreErrorKind};
 use sha2::Digest as _;
 
 use crate::bucket::Bucket;
+use crate::homes::S3Homes;
 use crate::keys;
 use crate::objects::S3VaultStore;
 use crate::prefix::folder_name;
 use crate::register::Register;
 use crate::settings::{S3Settings, folder};
-use crate::state::{Document, S3StateStore, read};
+use crate::state::S3StateStore;
 
 /// Where in the bucket a vault's files lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,8 @@ pub struct S3Home {
 }
 
 impl S3Home {
-    /// Opens a vault's home: reads its state, and writes nothing.
+    /// Opens a vault's home for one run: reads its state, and writes nothing. Whoever opens more than
+    /// once keeps [`S3Homes`].
     ///
     /// # Errors
     /// When the settings make no sense, the bucket can't be read, or the state is damaged or of a
@@ -62,34 +64,14 @@ impl S3Home {
         credentials: AwsCredentialProvider,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let bucket = Bucket::open(settings, credentials)?;
-        let registers = registers(&bucket, settings, about)?;
-        let found = read(&registers[0]).await?;
-        let vault = about.vault.as_str();
-        let prefix = match (&found, &about.place) {
-            (Some((document, _)), _) if document.vault != vault => {
-                let what = format!(
-                    "the state {} is that of another vault ({})",
-                    registers[0].location(),
-                    document.vault
-                );
-                return Err(StoreError::new(StoreErrorKind::Unusable, what));
-            }
-            // Chosen once, whatever the vault is called now.
-            (Some((document, _)), _) => document.prefix.clone(),
-            (None, place) => choose(&bucket, settings, about, place).await?,
-        };
-        check_prefix(settings, &prefix)?;
-        let started = clock.now();
-        let fresh = Document::new(vault, &prefix);
-        let state = S3StateStore::new(&bucket, registers, clock, fresh, found);
-        let files = S3VaultStore::new(bucket, prefix, state.gate(), started, settings.trash);
-        Ok(Self { files, state })
+        S3Homes::new(settings, credentials, clock)?
+            .open(about)
+            .await
     }
 }
 
 /// A prefix that can hold a vault and nothing else: `mirror` would remove states that lie in it.
-fn check_prefix(settings: &S3Settings, prefix: &str) -> Result<(), StoreError> {
+pub(crate) fn check_prefix(settings: &S3Settings, prefix: &str) -> Result<(), StoreError> {
     plain_key(prefix.trim_end_matches('/'))?;
     let states = folder(&settings.state_prefix);
     if !states.starts_with(prefix) {
@@ -104,15 +86,14 @@ fn check_prefix(settings: &S3Settings, prefix: &str) -> Result<(), StoreError> {
 }
 
 /// The prefix of a vault that has none yet.
-async fn choose(
+pub(crate) async fn choose(
     bucket: &Bucket,
     settings: &S3Settings,
     about: &About,
-    place: &Place,
 ) -> Result<String, StoreError> {
     let below = folder(&settings.prefix);
     let vault = about.vault.as_str();
-    let name = match place {
+    let name = match &about.place {
         Place::Prefix(prefix) => return Ok(folder(prefix)),
         Place::Folder(name) => {
             return Ok(format!(
@@ -144,21 +125,12 @@ async fn owner(bucket: &Bucket, prefix: &str) -> Result<Option<String>, StoreErr
     }))
 }
 
-fn registers(
+/// The documents of a vault's usual place, or of one beside it: state, status, lease.
+pub(crate) fn registers(
     bucket: &Bucket,
     settings: &S3Settings,
     about: &About,
 ) -> Result<[Register; 3], StoreError> {
-    let vault = about.vault.as_str();
-    // An id is the service's word: it must not lead elsewhere.
-    let plain = !vault.is_empty()
-        && vault
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if !plain {
-        let what = format!("'{}' is no vault id", obsync_core::escape_name(vault));
-        return Err(StoreError::new(StoreErrorKind::Unusable, what));
-    }
     let usual = Place::Folder(about.name.clone());
     let beside = match &about.place {
         Place::Usual => String::new(),
@@ -166,6 +138,30 @@ fn registers(
         Place::Folder(name) => beside(&format!("{}{name}", folder(&settings.prefix))),
         Place::Prefix(prefix) => beside(prefix.trim_matches('/')),
     };
+    registers_at(bucket, settings, &about.vault, &beside)
+}
+
+/// The documents of a vault's usual place.
+pub(crate) fn usual_registers(
+    bucket: &Bucket,
+    settings: &S3Settings,
+    vault: &VaultId,
+) -> Result<[Register; 3], StoreError> {
+    registers_at(bucket, settings, vault, "")
+}
+
+fn registers_at(
+    bucket: &Bucket,
+    settings: &S3Settings,
+    vault: &VaultId,
+    beside: &str,
+) -> Result<[Register; 3], StoreError> {
+    let vault = vault.as_str();
+    // An id is the service's word: it must not lead elsewhere.
+    if !is_id(vault) {
+        let what = format!("'{}' is no vault id", obsync_core::escape_name(vault));
+        return Err(StoreError::new(StoreErrorKind::Unusable, what));
+    }
     let base = format!("{}{vault}{beside}", folder(&settings.state_prefix));
     let register = |end: &str| Ok(Register::new(bucket, plain_key(&format!("{base}{end}"))?));
     Ok([
@@ -173,6 +169,20 @@ fn registers(
         register(".status.json")?,
         register(".lease.json")?,
     ])
+}
+
+fn is_id(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    !text.is_empty() && text.chars().all(plain)
+}
+
+/// The vault whose usual state has this name below the state prefix, if it is such a one.
+pub(crate) fn vault_of_state(name: &str) -> Option<VaultId> {
+    let id = name.strip_suffix(".json").filter(|id| is_id(id))?;
+    let beside = id.rsplit_once('-').is_some_and(|(_, end)| {
+        end.len() == 8 && end.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+    });
+    (!beside).then(|| VaultId::new(id))
 }
 
 /// Another destination than the usual one has a state of its own.

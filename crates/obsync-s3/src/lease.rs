@@ -7,7 +7,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use obsync_core::clock::Clock;
 use obsync_core::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
@@ -85,6 +84,18 @@ impl Lease {
 
     fn set(&self, state: State) {
         *self.0.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Whether this process neither holds it nor lost it.
+    pub(crate) fn is_free(&self) -> bool {
+        matches!(self.state(), State::Free)
+    }
+
+    /// Whether anyone holds it, as S3 knows it.
+    pub(crate) async fn is_held_by_anyone(&self) -> Result<bool, StoreError> {
+        let now = self.0.clock.now().0;
+        let found = self.read().await?;
+        Ok(found.is_some_and(|(document, _)| document.owner.is_some() && now < document.expires))
     }
 
     /// The fencing number, if the lease is held; renewed first if it is about to run out.
@@ -281,7 +292,7 @@ impl Lease {
             fence,
         };
         let text = serde_json::to_vec(&document).expect("a lease is plain JSON");
-        let version = self.0.register.write(Bytes::from(text), before).await?;
+        let version = self.0.register.write(text.into(), before).await?;
         self.set(State::Held { document, version });
         Ok(())
     }

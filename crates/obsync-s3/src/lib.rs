@@ -3,6 +3,7 @@
 //! - [`S3Settings`] say which bucket and how; credentials come from a provider that the caller
 //!   picks, such as [`EnvironmentCredentials`].
 //! - [`S3Home::open`] yields the two stores of a vault: [`S3VaultStore`] and [`S3StateStore`].
+//! - [`S3Homes`] keeps homes, connections and credentials from one run to the next, for many vaults.
 //! - One lease covers both. It is taken before the first effect, so an idle run takes none, and
 //!   released by [`S3StateStore::close`] or at the end of a run.
 //!
@@ -31,22 +32,29 @@
 
 mod bucket;
 mod credentials;
+mod deletion;
 mod fault;
 mod gate;
 mod home;
+mod homes;
 mod keys;
 mod lease;
 mod listing;
 mod object;
 mod objects;
 mod prefix;
+mod probe;
 mod register;
 mod settings;
 mod state;
 mod wire;
 
-pub use credentials::{AwsCredential, AwsCredentialProvider, EnvironmentCredentials};
+pub use credentials::{
+    AwsCredential, AwsCredentialProvider, CredentialSource, EnvironmentCredentials, provider,
+};
 pub use home::{About, Place, S3Home};
+pub use homes::{Known, S3Homes};
 pub use objects::S3VaultStore;
+pub use probe::{Outcome, Tried, probe};
 pub use settings::{Encryption, S3Settings};
 pub use state::S3StateStore;

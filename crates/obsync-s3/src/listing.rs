@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method};
 use obsync_core::{Stamp, StoreError, StoreErrorKind};
 use serde::Deserialize;
@@ -56,10 +57,20 @@ const LIST: &str = "s3:ListBucket";
 impl Bucket {
     /// All objects below a prefix, in the order of their keys.
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
+        self.pages(prefix, "").await
+    }
+
+    /// The objects right below a prefix: none that has another slash after it.
+    pub(crate) async fn list_flat(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
+        self.pages(prefix, "/").await
+    }
+
+    async fn pages(&self, prefix: &str, delimiter: &str) -> Result<Vec<Object>, StoreError> {
         let mut all = Vec::new();
         let mut token = None;
         loop {
-            let (page, next) = self.page(prefix, "", 1000, token.as_deref()).await?;
+            let page = self.page(prefix, "", 1000, token.as_deref(), delimiter);
+            let (page, next) = page.await?;
             all.extend(page);
             match next {
                 Some(next) => token = Some(next),
@@ -75,7 +86,7 @@ impl Bucket {
         after: &str,
         most: u32,
     ) -> Result<Vec<Object>, StoreError> {
-        Ok(self.page(prefix, after, most, None).await?.0)
+        Ok(self.page(prefix, after, most, None, "").await?.0)
     }
 
     async fn page(
@@ -84,6 +95,7 @@ impl Bucket {
         after: &str,
         most: u32,
         token: Option<&str>,
+        delimiter: &str,
     ) -> Result<(Vec<Object>, Option<String>), StoreError> {
         let most = most.to_string();
         let mut query = vec![
@@ -92,6 +104,9 @@ impl Bucket {
             ("max-keys", most.as_str()),
             ("prefix", prefix),
         ];
+        if !delimiter.is_empty() {
+            query.insert(0, ("delimiter", delimiter));
+        }
         if !after.is_empty() {
             query.push(("start-after", after));
         }
@@ -135,6 +150,7 @@ impl Bucket {
             key: "",
             query,
             headers: HeaderMap::new(),
+            body: Bytes::new(),
         };
         let answer = self.ask(&ask).await;
         let answer = answer.map_err(|fault| self.error(fault, action, prefix))?;

@@ -18,6 +18,8 @@ pub(crate) struct Head {
     pub(crate) mtime: Option<Millis>,
     /// Which write of a register it is.
     pub(crate) write: Option<String>,
+    /// S3's id of this version, where the bucket keeps versions.
+    pub(crate) version: Option<String>,
 }
 
 impl Head {
@@ -125,6 +127,7 @@ pub(crate) fn read_head(headers: &HeaderMap) -> Head {
         size,
         mtime: get("x-amz-meta-mtime").and_then(millis),
         write: get("x-amz-meta-obsync-write").map(str::to_owned),
+        version: get("x-amz-version-id").map(str::to_owned),
     }
 }
 

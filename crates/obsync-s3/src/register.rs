@@ -5,10 +5,16 @@
 //! them may be one's own write whose reply was lost: every write carries an id to tell.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{Attribute, Attributes, ObjectStore as _, PutMode, PutOptions, UpdateVersion};
+use object_store::{
+    Attribute, Attributes, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+    UpdateVersion,
+};
 use obsync_core::{Stamp, StoreError};
+use tokio::io::AsyncRead;
 use tokio::time::{Duration, sleep};
+use tokio_util::io::StreamReader;
 
 use crate::bucket::Bucket;
 use crate::fault::Fault;
@@ -66,6 +72,34 @@ impl Register {
         }))
     }
 
+    /// The document as it comes; `None` before the first write.
+    pub(crate) async fn open(
+        &self,
+    ) -> Result<Option<(impl AsyncRead + Send + Unpin + use<>, Version)>, StoreError> {
+        let found = match self
+            .bucket
+            .store()
+            .get(&self.key)
+            .await
+            .map_err(Fault::from)
+        {
+            Ok(found) => found,
+            Err(fault) if fault.is_absent() => return Ok(None),
+            Err(fault) => return Err(self.failed(fault, "s3:GetObject")),
+        };
+        let version = Version {
+            stamp: stamp(found.meta.e_tag.as_deref(), found.meta.size),
+            id: found.meta.version.clone(),
+        };
+        let pieces = found.into_stream().map_err(std::io::Error::other);
+        Ok(Some((StreamReader::new(pieces), version)))
+    }
+
+    /// The document did not come to its end.
+    pub(crate) fn unread(&self, error: &serde_json::Error) -> StoreError {
+        self.failed(Fault::unanswered(error), "s3:GetObject")
+    }
+
     /// The document's stamp, without the document.
     pub(crate) async fn stamp(&self) -> Result<Option<Stamp>, StoreError> {
         let head = self.bucket.head(&self.key).await;
@@ -76,10 +110,10 @@ impl Register {
     /// Writes the document if it is still `before`; `None`: if there is none.
     pub(crate) async fn write(
         &self,
-        document: Bytes,
+        document: PutPayload,
         before: Option<&Version>,
     ) -> Result<Version, WriteFault> {
-        let size = document.len() as u64;
+        let size = document.content_length() as u64;
         let id = format!("{:032x}", rand::random::<u128>());
         let mut tries = 1;
         loop {
@@ -96,7 +130,7 @@ impl Register {
                 ..PutOptions::default()
             };
             let store = self.bucket.store();
-            let put = store.put_opts(&self.key, document.clone().into(), options);
+            let put = store.put_opts(&self.key, document.clone(), options);
             let fault = match put.await {
                 Ok(put) => {
                     return Ok(Version {
@@ -112,7 +146,7 @@ impl Register {
                     Ok(Some(head)) if head.write.as_deref() == Some(&*id) => {
                         return Ok(Version {
                             stamp: head.stamp,
-                            id: None,
+                            id: head.version,
                         });
                     }
                     // Without knowing, it is not safe to go on.

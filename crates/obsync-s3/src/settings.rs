@@ -93,6 +93,23 @@ impl S3Settings {
         }
         settings.encryption = encryption(get("S3_SSE").as_deref(), get("S3_SSE_KMS_KEY_ID"))?;
         settings.storage_class = get("S3_STORAGE_CLASS");
+        settings.expected_owner = get("S3_EXPECTED_OWNER");
+        if let Some(owner) = &settings.expected_owner
+            && !(owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            return Err(wrong(
+                "S3_EXPECTED_OWNER must be the 12 digits of an AWS account",
+            ));
+        }
+        settings.allow_http = match get("S3_ALLOW_HTTP").as_deref() {
+            None | Some("0" | "false") => false,
+            Some("1" | "true") => true,
+            Some(other) => {
+                return Err(wrong(format!(
+                    "S3_ALLOW_HTTP must be 1 or 0, not '{other}'"
+                )));
+            }
+        };
         if let Some(tags) = get("S3_TAGS") {
             settings.tags = url::form_urlencoded::parse(tags.as_bytes())
                 .into_owned()
@@ -129,7 +146,8 @@ impl S3Settings {
                 "http" if local || self.allow_http => {}
                 _ => {
                     return Err(wrong(format!(
-                        "the S3 endpoint {endpoint} must be https (http is for this machine only)"
+                        "the S3 endpoint {endpoint} must be https; http is for this machine only, or \
+                         with S3_ALLOW_HTTP=1 for a network that you trust"
                     )));
                 }
             }
@@ -232,6 +250,8 @@ mod tests {
             ("S3_SSE", "aws:kms"),
             ("S3_SSE_KMS_KEY_ID", "key"),
             ("S3_TAGS", "a=b&c=d%20e"),
+            ("S3_EXPECTED_OWNER", "111122223333"),
+            ("S3_ALLOW_HTTP", "1"),
         ])
         .unwrap();
         assert_eq!(settings.prefix, "my vaults/");
@@ -239,6 +259,8 @@ mod tests {
         assert_eq!(settings.encryption, Encryption::Kms(Some("key".into())));
         let tags = [("a", "b"), ("c", "d e")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(settings.tags, tags);
+        assert_eq!(settings.expected_owner.as_deref(), Some("111122223333"));
+        assert!(settings.allow_http);
         let address = settings.address().unwrap();
         assert_eq!(
             address.bucket_url,
@@ -251,6 +273,14 @@ mod tests {
         for (variables, word) in [
             (&[][..], "S3_BUCKET"),
             (&[("S3_BUCKET", "b"), ("S3_SSE", "DES")], "S3_SSE"),
+            (
+                &[("S3_BUCKET", "b"), ("S3_EXPECTED_OWNER", "me")],
+                "S3_EXPECTED_OWNER",
+            ),
+            (
+                &[("S3_BUCKET", "b"), ("S3_ALLOW_HTTP", "perhaps")],
+                "S3_ALLOW_HTTP",
+            ),
             (
                 &[("S3_BUCKET", "b"), ("S3_SSE_KMS_KEY_ID", "k")],
                 "S3_SSE_KMS_KEY_ID",

@@ -18,6 +18,7 @@ use object_store::client::{
 };
 use obsync_core::{StoreError, StoreErrorKind};
 
+use crate::credentials::NoCredentials;
 use crate::settings::{Encryption, S3Settings};
 
 tokio::task_local! {
@@ -142,7 +143,11 @@ impl HttpService for Wire {
             .get("x-amz-checksum-sha256")
             .and_then(|value| BASE64_STANDARD.decode(value.as_bytes()).ok());
         let failed = |error| HttpError::new::<object_store::Error>(HttpErrorKind::Unknown, error);
-        let credential = wire.credentials.get_credential().await.map_err(failed)?;
+        let credential = wire.credentials.get_credential().await;
+        let credential = credential.map_err(|error| {
+            let none = NoCredentials::new(&error);
+            HttpError::new::<NoCredentials>(HttpErrorKind::Unknown, none)
+        })?;
         AwsAuthorizer::new(&credential, "s3", &wire.region)
             .try_authorize(&mut request, digest.as_deref())
             .map_err(failed)?;

@@ -1,11 +1,14 @@
 //! [`Pull`]: content on its way down.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::connection::{Connection, Until};
 use crate::deadlines::Step;
 use crate::error::{Error, Kind};
-use crate::session::{Event, PullHeader};
+use crate::session::{Event, PullHeader, piece_count};
 use crate::types::{EncodedName, Uid};
 
 /// The content of one record, still encrypted, arriving piece by piece.
@@ -17,14 +20,20 @@ pub struct Pull<'a> {
     connection: &'a mut Connection,
     uid: Uid,
     header: PullHeader,
+    /// How much longer we wait in all: a service that sends tiny pieces, each just in time, would
+    /// otherwise take for ever.
+    patience: Duration,
 }
 
 impl<'a> Pull<'a> {
     pub(super) fn new(connection: &'a mut Connection, uid: Uid, header: PullHeader) -> Self {
+        let pieces = u32::try_from(piece_count(header.size)).unwrap_or(u32::MAX);
+        let patience = connection.deadlines().piece.saturating_mul(pieces.max(1));
         Self {
             connection,
             uid,
             header,
+            patience,
         }
     }
 
@@ -53,8 +62,12 @@ impl<'a> Pull<'a> {
         if self.connection.session.is_idle() {
             return Ok(None);
         }
-        let until = Until::from_now(self.connection.deadlines().piece, Step::Piece);
-        match self.connection.answer(until).await? {
+        let limit = self.connection.deadlines().piece.min(self.patience);
+        let until = Until::from_now(limit, Step::Piece);
+        let began = Instant::now();
+        let answer = self.connection.answer(until).await;
+        self.patience = self.patience.saturating_sub(began.elapsed());
+        match answer? {
             // The one piece of an empty file.
             Event::Piece { bytes, .. } if bytes.is_empty() => Ok(None),
             Event::Piece { bytes, .. } => Ok(Some(bytes)),

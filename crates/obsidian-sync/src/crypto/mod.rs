@@ -98,9 +98,9 @@ impl VaultCipher {
                  another key",
             )
         };
-        let sealed = hex::decode(name.as_str()).map_err(|_| corrupt())?;
+        let sealed = faster_hex::hex_decode_vec(name.as_str().as_bytes()).map_err(|_| corrupt())?;
         let plain = match &self.0.names {
-            Some(siv) => siv.open(&sealed),
+            Some(siv) => siv.open(sealed),
             None => self.0.content.open(sealed),
         }
         .ok_or_else(corrupt)?;

@@ -52,12 +52,12 @@ impl Siv {
         sealed
     }
 
-    /// The plaintext, or `None` where it was not sealed with these keys.
-    pub(super) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (siv, ciphertext) = sealed.split_first_chunk::<SIV_LEN>()?;
-        let mut plain = ciphertext.to_vec();
-        self.apply_keystream(*siv, &mut plain);
-        bool::from(self.authenticate(&plain).ct_eq(siv)).then_some(plain)
+    /// The plaintext, in the same memory, or `None` where it was not sealed with these keys.
+    pub(super) fn open(&self, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+        let siv = *sealed.first_chunk::<SIV_LEN>()?;
+        sealed.drain(..SIV_LEN);
+        self.apply_keystream(siv, &mut sealed);
+        bool::from(self.authenticate(&sealed).ct_eq(&siv)).then_some(sealed)
     }
 
     /// S2V of RFC 5297 for one string.

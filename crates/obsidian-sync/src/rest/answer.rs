@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Kind, kind_of_words};
-use crate::text::quote_without;
+use crate::text::{Unreadable, quote_without};
 use crate::wire::Head;
 
 /// An answer, read to its end.
@@ -61,7 +61,7 @@ impl Answer {
         }
         serde_json::from_slice(&self.body).map_err(|error| {
             if error.is_data() {
-                other_shape().with_source(error)
+                other_shape().with_source(Unreadable::of(&error))
             } else {
                 self.edge_error()
             }

@@ -509,3 +509,26 @@ fn a_client_wants_a_user_agent_and_a_safe_base() {
     assert_eq!(error.kind(), Kind::ForbiddenHost);
     new(obsidian_sync::rest::API_BASE, "tests/1").unwrap();
 }
+
+#[tokio::test]
+async fn the_services_clock_is_in_any_answer() {
+    let dated = |status, date| Reply::Raw(status, date, String::new());
+    let api = Api::new([
+        dated("204 No Content", "date: Sun, 22 Nov 2026 10:00:00 GMT\r\n"),
+        dated("503 Busy", "date: Sun, 22 Nov 2026 10:00:01 GMT\r\n"),
+        dated("200 OK", "date: soon\r\n"),
+        Reply::Drop,
+    ])
+    .await;
+    let client = api.client();
+    let at = |seconds| Some(std::time::UNIX_EPOCH + Duration::from_secs(seconds));
+    assert_eq!(client.clock().await.unwrap(), at(1_795_341_600));
+    assert_eq!(client.clock().await.unwrap(), at(1_795_341_601));
+    assert_eq!(client.clock().await.unwrap(), None);
+    assert_eq!(client.clock().await.unwrap_err().kind(), Kind::Network);
+    let heard = api.heard();
+    assert!(
+        heard.iter().all(|heard| heard.line.starts_with("options ")),
+        "{heard:?}"
+    );
+}

@@ -1,6 +1,7 @@
 //! One file per command: arguments in, one call, an [`Answer`] out.
 
 mod config;
+mod doctor;
 mod generate;
 mod login;
 mod reset;
@@ -22,6 +23,7 @@ pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<Answer, Failure>
         Command::Config(which) => return config::run(which, cli),
         Command::Completions { shell } => return Ok(generate::completions(*shell)),
         Command::Man => return generate::man(),
+        Command::Doctor(args) => return Ok(doctor::run(args, cli, printer).await),
         _ => {}
     }
     let context = Context::new(cli, printer)?;
@@ -35,7 +37,7 @@ pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<Answer, Failure>
         Command::Status(args) => status::run(&context, args).await,
         Command::Reset(args) => reset::run(&context, args).await,
         Command::Verify(args) => verify::run(&context, args, &cli.global).await,
-        Command::Config(_) | Command::Completions { .. } | Command::Man => {
+        Command::Config(_) | Command::Completions { .. } | Command::Man | Command::Doctor(_) => {
             unreachable!("answered above")
         }
     }

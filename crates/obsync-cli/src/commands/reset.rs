@@ -12,9 +12,11 @@ use crate::local_states::{local_states, not_synced};
 use crate::output::Answer;
 
 pub(crate) async fn run(context: &Context, args: &Reset) -> Result<Answer, Failure> {
-    let site = args.dest.as_ref();
-    let site = site.map(|dest| Site::new(dest, args.s3, context));
-    let forgotten = match site.transpose()? {
+    let site = match &args.dest {
+        Some(dest) => Some(Site::new(dest, args.s3, context).await?),
+        None => None,
+    };
+    let forgotten = match site {
         Some(Site::S3(bucket)) => vec![in_bucket(context, args, &bucket).await?],
         Some(Site::Folder(dest)) => here(context, args, Some(&destination(&dest))).await?,
         None => here(context, args, None).await?,

@@ -16,9 +16,11 @@ use crate::local_states::{LocalState, local_states, not_synced};
 use crate::output::{Answer, bytes, count, table};
 
 pub(crate) async fn run(context: &Context, args: &Status) -> Result<Answer, Failure> {
-    let site = args.dest.as_ref();
-    let site = site.map(|dest| Site::new(dest, args.s3, context));
-    let dest = match (site.transpose()?, &args.vault) {
+    let site = match &args.dest {
+        Some(dest) => Some(Site::new(dest, args.s3, context).await?),
+        None => None,
+    };
+    let dest = match (site, &args.vault) {
         (Some(Site::S3(bucket)), Some(vault)) => return in_bucket(context, vault, &bucket).await,
         (Some(Site::Folder(dest)), _) => Some(destination(&dest)),
         _ => None,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use obsync_core::report::{ProblemKind, Report, Status};
 use obsync_core::{Preview, StoreErrorKind, SyncRun};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Global, Sync};
 use crate::context::Context;
@@ -84,7 +84,30 @@ async fn sync(context: &Context, run: &SyncRun, began: Instant) -> Result<Answer
     let_go(context, run).await;
     let report = report?;
     let took = began.elapsed();
-    let mut answer = Answer::new(json!({
+    let mut json = numbers(&report);
+    json["duration_ms"] = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into();
+    let mut answer = Answer::new(json);
+    answer.words = summary(&report);
+    let (exit, failure) = ending(report);
+    (answer.exit, answer.failure) = (exit, failure);
+    Ok(answer)
+}
+
+/// The exit status of a run that may have changed something, and what ended it early.
+pub(super) fn ending(report: Report) -> (Exit, Option<Failure>) {
+    let exit = match report.status {
+        Status::Complete => Exit::Done,
+        Status::Partial => Exit::Partial,
+        Status::Failed => Exit::Failed,
+    };
+    let failure = report.error.map(Failure::from);
+    let told = failure.as_ref().filter(|_| exit == Exit::Failed);
+    (told.map_or(exit, |failure| failure.exit), failure)
+}
+
+/// The run as JSON documents have it.
+pub(super) fn numbers(report: &Report) -> Value {
+    json!({
         "status": report.status,
         "files_downloaded": report.files_downloaded,
         "files_moved": report.files_moved,
@@ -95,28 +118,13 @@ async fn sync(context: &Context, run: &SyncRun, began: Instant) -> Result<Answer
         "bytes": report.bytes,
         "cursor": report.cursor,
         "remaining": report.remaining,
-        "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "problems": report.problems,
         "notes": report.notes,
-    }));
-    answer.words = summary(&report);
-    answer.exit = match report.status {
-        Status::Complete => Exit::Done,
-        Status::Partial => Exit::Partial,
-        Status::Failed => Exit::Failed,
-    };
-    if let Some(error) = report.error {
-        let failure = Failure::from(error);
-        if report.status == Status::Failed {
-            answer.exit = failure.exit;
-        }
-        answer.failure = Some(failure);
-    }
-    Ok(answer)
+    })
 }
 
 /// Lets other runs in at once, also after an early end. A run that ended well has done so.
-async fn let_go(context: &Context, run: &SyncRun) {
+pub(super) async fn let_go(context: &Context, run: &SyncRun) {
     let told = match tokio::time::timeout(LETTING_GO, run.state.checkpoint()).await {
         Ok(Ok(())) => return,
         // Another run is in already.
@@ -130,7 +138,7 @@ async fn let_go(context: &Context, run: &SyncRun) {
 }
 
 /// The run in words: numbers, then each problem once.
-fn summary(report: &Report) -> Vec<String> {
+pub(super) fn summary(report: &Report) -> Vec<String> {
     let mut lines = report.notes.clone();
     for problem in &report.problems {
         let what = match problem.kind {

@@ -153,27 +153,6 @@ async fn a_dry_run_in_a_bucket_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_compares_objects_and_changes_nothing() {
-    let (sandbox, _, double) = sandbox().await;
-    sandbox.obsync(&SYNC).exits(0);
-    let verify = ["verify", "My vault", "--dest", DEST];
-    sandbox
-        .obsync(&verify)
-        .exits(0)
-        .says("the copy is right: 3 files");
-    double.put("copies/mine/Hello.md", b"edited");
-    double.put("copies/mine/extra.md", b"extra");
-    double.remove("copies/mine/empty.md");
-    double.requests();
-    let run = sandbox.obsync(&verify).exits(1);
-    assert_eq!(
-        run.stdout,
-        "missing  empty.md\ndifferent  Hello.md\nextra  extra.md\n"
-    );
-    assert_eq!(writes(&double), [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_keeps_what_it_removes_unless_told_otherwise() {
     let (sandbox, _, double) = sandbox().await;
     double.put("copies/mine/extra.md", b"mine");
@@ -292,7 +271,9 @@ async fn without_credentials_nothing_is_asked() {
     let run = sandbox.obsync(&with(&["--json"])).exits(3);
     assert_eq!(run.json()["error"]["kind"], "credentials_missing");
     let run = run.says("there are no AWS credentials: AWS_SECRET_ACCESS_KEY is not set");
-    run.says("profiles and roles are not read in this version");
+    run.says("or AWS_PROFILE");
+    // This machine's own role, if it has one, is none of a test's business.
+    sandbox.set("AWS_EC2_METADATA_DISABLED", "true");
     sandbox.unset("AWS_ACCESS_KEY_ID");
     for command in ["sync", "verify", "status", "reset"] {
         sandbox

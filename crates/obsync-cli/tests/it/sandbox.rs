@@ -122,6 +122,31 @@ impl Sandbox {
         self.scrub(&self.command(arguments).output().unwrap())
     }
 
+    /// Runs the binary as a user whom permissions bind: root, as which containers run tests, is bound
+    /// by none.
+    pub(crate) fn obsync_bound(&self, arguments: &[&str]) -> Run {
+        use std::os::unix::fs::{MetadataExt as _, lchown};
+        use std::os::unix::process::CommandExt as _;
+        const NOBODY: u32 = 65534;
+        fn give(path: &Path) {
+            lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            if path.is_dir() && !path.is_symlink() {
+                for entry in std::fs::read_dir(path).unwrap() {
+                    give(&entry.unwrap().path());
+                }
+            }
+        }
+        let mut command = self.command(arguments);
+        if self.home.path().metadata().unwrap().uid() == 0 {
+            give(self.home.path());
+            command.uid(NOBODY).gid(NOBODY);
+            let run = self.scrub(&command.output().unwrap());
+            lchown(self.home.path(), Some(0), Some(0)).unwrap();
+            return run;
+        }
+        self.scrub(&command.output().unwrap())
+    }
+
     /// Runs the binary with something on its standard input.
     pub(crate) fn obsync_with_input(&self, arguments: &[&str], input: &str) -> Run {
         let mut child = self

@@ -238,34 +238,6 @@ async fn status_tells_where_things_stand_without_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_finds_what_differs_and_changes_nothing() {
-    let (sandbox, _) = Sandbox::with_vault().await;
-    sandbox.obsync(&SYNC).exits(0);
-    let verify = ["verify", "My vault", "--dest", "notes"];
-    sandbox
-        .obsync(&verify)
-        .exits(0)
-        .says("the copy is right: 3 files");
-    sandbox.write("notes/Hello.md", "edited");
-    sandbox.write("notes/extra.md", "extra");
-    std::fs::remove_file(sandbox.path("notes/empty.md")).unwrap();
-    let run = sandbox.obsync(&verify).exits(1);
-    assert_eq!(
-        run.stdout,
-        "missing  empty.md\ndifferent  Hello.md\nextra  extra.md\n"
-    );
-    assert_eq!(sandbox.read("notes/Hello.md"), "edited");
-    let document = sandbox
-        .obsync(&[&verify[..], &["--json"]].concat())
-        .exits(1)
-        .json();
-    assert_eq!(
-        (&document["status"], &document["correct"]),
-        (&json!("different"), &json!(1))
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn filters_leave_out_and_never_delete() {
     let (sandbox, _) = Sandbox::with_vault().await;
     sandbox

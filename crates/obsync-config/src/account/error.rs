@@ -109,6 +109,22 @@ impl SignedOut {
 }
 
 impl AccountError {
+    /// A stable word for the kind, for JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NotSignedIn { .. } => "not_signed_in",
+            Self::TokenRefused { .. } => "unauthorized",
+            Self::CoolingDown { .. } => "cooling_down",
+            Self::WrongCredentials { .. } => "wrong_credentials",
+            Self::TwoFactorNeeded => "two_factor_required",
+            Self::TwoFactorRefused { .. } => "two_factor_refused",
+            Self::Busy { .. } => "busy",
+            Self::Service(error) => error.kind().word(),
+            Self::Config(error) => error.word(),
+            Self::File(_) => "state_folder",
+        }
+    }
+
     /// Ways out, for people.
     pub fn hints(&self) -> Vec<String> {
         let hints: &[&str] = match self {

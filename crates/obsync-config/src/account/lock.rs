@@ -18,13 +18,7 @@ pub(super) async fn lock(path: &Path, timing: &dyn Timing) -> Result<File, Accou
     if let Some(folder) = path.parent() {
         private_file::create_private_folder(folder).map_err(fault)?;
     }
-    let mut options = File::options();
-    let file = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(fault)?;
+    let file = private_file::open_or_create(path).map_err(fault)?;
     let mut waited = Duration::ZERO;
     loop {
         match file.try_lock() {

@@ -38,6 +38,7 @@ impl Applier {
             remote.connections,
             remote.version,
             stop.clone(),
+            remote.finishing,
             sender,
         ));
         let transfer = transfer::run(context, remote.client, downloads);

@@ -35,7 +35,7 @@ macro_rules! vault_store_tests {
             nothing_to_replace, one_of_many_wins, many_at_once, sweeps_leftovers, hard_names,
             folding_is_told, carries_the_time, copies, copies_only_what_was_expected, renames,
             renames_over_nothing, sets_aside, sets_aside_over_nothing, removes,
-            removes_only_what_was_expected, trashes, folders, no_folder_over_a_file,
+            removes_only_what_was_expected, removes_many, trashes, folders, no_folder_over_a_file,
             no_file_over_a_folder, files_and_folders_swap, flushes_again, inspects, hashes, lists,
             lists_no_secrets, reads_the_ignore_file);
     };

@@ -115,7 +115,10 @@ impl<'a, 'p> Decider<'a, 'p> {
     fn file(&mut self, record: &'a Record, file: &RemoteFile, entry: Option<&Entry>) {
         let path = &record.path;
         let over = match self.names.local(path) {
-            Local::Absent => Over::Nothing,
+            Local::Absent => {
+                self.clear_old_folder(path, record.uid);
+                Over::Nothing
+            }
             Local::Ours(stamp) => {
                 let known = entry.and_then(Entry::file);
                 if known.is_some_and(|known| known.hash == file.hash) {
@@ -226,6 +229,16 @@ impl<'a, 'p> Decider<'a, 'p> {
             stamp: stamp.clone(),
             retire,
         });
+    }
+
+    /// Where names fold, a folder under the old spelling stands where this file must come.
+    fn clear_old_folder(&mut self, path: &VaultPath, uid: Uid) {
+        let Some(old) = self.names.respelled(path) else {
+            return;
+        };
+        if self.input.local.get(old) == Some(&Local::Folder) {
+            self.plan.clear.push(Clear::Folder(old.clone(), uid));
+        }
     }
 
     fn clear_file(&mut self, path: &VaultPath, uid: Uid, stamp: &Stamp) {

@@ -117,11 +117,14 @@ fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
         .cloned()
         .collect();
     for record in input.records {
-        match record.change {
-            Change::Deleted { .. } => {}
-            _ => {
-                live.insert(record.path.clone());
-            }
+        // What the filter hides protects nothing but itself: the next run has no record of it.
+        let folder = match record.change {
+            Change::Deleted { .. } => continue,
+            Change::Folder => true,
+            Change::File(_) => false,
+        };
+        if input.filter.verdict(&record.path, folder) == Verdict::Sync {
+            live.insert(record.path.clone());
         }
     }
     let listed = input

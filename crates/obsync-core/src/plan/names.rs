@@ -44,10 +44,12 @@ impl<'a> Names<'a> {
             if gone {
                 going.insert(key, path);
             } else {
-                names
-                    .owners
-                    .entry(key)
-                    .or_insert((path, matches!(entry, Entry::File(_))));
+                // What it is after this run, not what it was.
+                let is_file = match by_path.get(path) {
+                    Some(change) => matches!(change, Change::File(_)),
+                    None => matches!(entry, Entry::File(_)),
+                };
+                names.owners.entry(key).or_insert((path, is_file));
             }
         }
         for Record { path, change, .. } in input.records {

@@ -17,6 +17,7 @@ pub(super) fn find(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
         .map(|download| download.target.file.hash)
         .collect();
     if wanted.is_empty() {
+        clear_old_spellings(input, names, plan);
         return;
     }
     let mut leaving = leaving_files(input, plan, &wanted);
@@ -154,11 +155,13 @@ fn clear_old_spellings(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
         .iter()
         .filter(|r| r.moved_by.is_none())
         .map(|r| &r.target.path);
+    let folders = plan.folders.iter().map(|(path, _)| path);
     let old: HashSet<&VaultPath> = plan
         .downloads
         .iter()
         .map(|download| &download.target.path)
         .chain(copies)
+        .chain(folders)
         .filter_map(|path| names.respelled(path))
         .collect();
     for removal in plan

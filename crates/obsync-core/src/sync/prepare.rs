@@ -166,7 +166,7 @@ impl SyncRun {
         let first = stored.cursor == VaultVersion(0);
         if full || first {
             let (client, feed) = self.feed(VaultVersion(0)).await?;
-            let reset = !first && feed.version < stored.cursor.max(stored.highest.into());
+            let reset = feed.version < stored.cursor.max(stored.highest.into());
             return Ok(Fed {
                 client,
                 feed,
@@ -247,6 +247,7 @@ impl SyncRun {
             config_dir: filter.config_dir(),
             records: &feed.records,
             entries,
+            doubted: &self.options.doubted,
         })
         .await?;
         let mut plan = plan::plan(&Input {

@@ -28,6 +28,8 @@ pub(super) enum Fault {
     Remote(Error),
     /// The destination; the connection is in the middle of something.
     Store(StoreError),
+    /// The run was told to stop before the pull began.
+    Stopped,
 }
 
 impl From<Error> for Fault {
@@ -59,11 +61,16 @@ pub(super) async fn fetch(
         let message = format!("the record claims a size of {size} bytes");
         return Err(Error::new(Kind::Refused, message).into());
     }
-    if size > STREAM_ABOVE {
-        let share = context.budget.take(STREAM_COST).await;
+    let streamed = size > STREAM_ABOVE;
+    let cost = if streamed { STREAM_COST } else { size };
+    let share = tokio::select! {
+        biased;
+        () = context.stop.cancelled() => return Err(Fault::Stopped),
+        share = context.budget.take(cost) => share,
+    };
+    if streamed {
         stream(context, client, download, share).await
     } else {
-        let share = context.budget.take(size).await;
         whole(context, client, download, share).await
     }
 }
@@ -110,15 +117,22 @@ async fn stream(
     }
     let mut opener = context.cipher.opener();
     let mut hasher = Sha256::new();
-    while let Some(piece) = pull.piece().await? {
+    let mut arrived = pull.piece().await?;
+    while let Some(piece) = arrived {
         let mut plain = Vec::with_capacity(piece.len());
         opener.update(&piece, &mut plain);
         drop(piece);
         hasher.update(&plain);
         let plain = Bytes::from(plain);
-        for (_, writer) in &mut writers {
-            writer.write(plain.clone()).await?;
-        }
+        let write = async {
+            for (_, writer) in &mut writers {
+                writer.write(plain.clone()).await?;
+            }
+            Ok::<_, Fault>(())
+        };
+        // The next piece comes while this one is written.
+        let next = async { Ok::<_, Fault>(pull.piece().await?) };
+        ((), arrived) = tokio::try_join!(write, next)?;
         context.progress.event(Event::Bytes(plain.len() as u64));
     }
     drop(pull);

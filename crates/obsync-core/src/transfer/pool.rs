@@ -4,7 +4,7 @@
 //! them (protocol section 4.5).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use obsidian_sync::client::SyncClient;
@@ -22,6 +22,9 @@ use crate::progress::Event;
 const MOST_ATTEMPTS: u32 = 3;
 /// How many dials in a row may fail when no connection is left.
 const MOST_DIALS: u32 = 3;
+/// How many connections in a row may be lost without a file fetched in between. One bad file takes
+/// [`MOST_ATTEMPTS`] of them.
+const MOST_LOSSES: u32 = 30;
 /// The pause before a dial that follows a failure; doubles with each.
 const BACKOFF: Duration = Duration::from_millis(500);
 /// The most that a ramping dial waits; the least is nothing.
@@ -58,6 +61,8 @@ pub(crate) async fn run(
         open: 0,
         limit: context.connections,
         failures: 0,
+        losses: 0,
+        fetched: Arc::default(),
         dialing: false,
         next_dial: Instant::now(),
     }
@@ -77,6 +82,10 @@ struct Pool {
     open: usize,
     limit: usize,
     failures: u32,
+    /// Connections lost since the last time that a file was fetched.
+    losses: u32,
+    /// Tells when that was.
+    fetched: Arc<Fetched>,
     dialing: bool,
     next_dial: Instant,
 }
@@ -94,6 +103,7 @@ impl Pool {
             tokio::select! {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     match ended {
+                        Ok(Ended::Lost(error)) => self.lost(error).await?,
                         Ok(ended) => self.ended(ended)?,
                         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                         Err(_) => {}
@@ -105,15 +115,30 @@ impl Pool {
         }
     }
 
+    /// A connection was lost. Where one after the other is, and no file comes, the run ends; what
+    /// was tried counts as failed, so that the next run tries other files first.
+    async fn lost(&mut self, error: Error) -> Result<(), Error> {
+        tracing::debug!(%error, "connection lost");
+        self.open -= 1;
+        self.losses = match self.fetched.any_since() {
+            true => 1,
+            false => self.losses + 1,
+        };
+        if self.losses >= MOST_LOSSES {
+            for job in self.queue.take_tried() {
+                failed(&self.context, &job, &error).await;
+            }
+            return Err(error);
+        }
+        self.pause();
+        self.context.progress.event(Event::Connections(self.open));
+        Ok(())
+    }
+
     fn ended(&mut self, ended: Ended) -> Result<(), Error> {
         match ended {
             Ended::Drained | Ended::Retired => self.open -= 1,
-            Ended::Lost(error) => {
-                tracing::debug!(%error, "connection lost");
-                self.open -= 1;
-                self.pause();
-            }
-            Ended::Fatal(error) => return Err(error),
+            Ended::Lost(error) | Ended::Fatal(error) => return Err(error),
             Ended::Dialled(Ok(client)) => {
                 self.dialing = false;
                 self.failures = 0;
@@ -143,12 +168,13 @@ impl Pool {
     fn start(&mut self, client: SyncClient) {
         self.open += 1;
         self.context.progress.event(Event::Connections(self.open));
-        let (context, queue, surplus) = (
-            Arc::clone(&self.context),
-            Arc::clone(&self.queue),
-            Arc::clone(&self.surplus),
-        );
-        self.tasks.spawn(work(context, queue, surplus, client));
+        let shared = Shared {
+            context: Arc::clone(&self.context),
+            queue: Arc::clone(&self.queue),
+            surplus: Arc::clone(&self.surplus),
+            fetched: Arc::clone(&self.fetched),
+        };
+        self.tasks.spawn(work(shared, client));
     }
 
     fn dial(&mut self) {
@@ -178,12 +204,35 @@ impl Pool {
     }
 }
 
-async fn work(
+/// Whether any file was fetched since somebody last asked.
+#[derive(Default)]
+struct Fetched(AtomicBool);
+
+impl Fetched {
+    fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn any_since(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// What the workers share with the pool.
+struct Shared {
     context: Arc<Context>,
     queue: Arc<Queue>,
     surplus: Arc<AtomicUsize>,
-    mut client: SyncClient,
-) -> Ended {
+    fetched: Arc<Fetched>,
+}
+
+async fn work(shared: Shared, mut client: SyncClient) -> Ended {
+    let Shared {
+        context,
+        queue,
+        surplus,
+        fetched,
+    } = shared;
     loop {
         let retire = surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
             count.checked_sub(1)
@@ -203,23 +252,27 @@ async fn work(
         };
         let result = tokio::select! {
             biased;
-            () = context.stop.cancelled() => {
-                // Dropped in the middle: nothing was published, the next run fetches it again.
-                queue.done();
-                unfinished(&context, &job).await;
-                return Ended::Drained;
-            }
+            // Dropped in the middle: nothing was published, the next run fetches it again.
+            () = context.too_late() => Err(Fault::Stopped),
             result = fetch(&context, &mut client, &job.download) => result,
         };
         let error = match result {
             Ok(()) => {
+                fetched.note();
                 queue.done();
                 continue;
             }
             Err(Fault::Store(error)) => {
+                // The service did its part.
+                fetched.note();
                 queue.done();
                 refused(&context, &job, &error).await;
                 return Ended::Lost(Error::new(Kind::Refused, "the destination failed"));
+            }
+            Err(Fault::Stopped) => {
+                queue.done();
+                unfinished(&context, &job).await;
+                return Ended::Drained;
             }
             Err(Fault::Remote(error)) => error,
         };

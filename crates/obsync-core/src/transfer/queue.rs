@@ -94,6 +94,11 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
+    /// The jobs that were tried and came back, to be given up.
+    pub(super) fn take_tried(&self) -> VecDeque<Job> {
+        std::mem::take(&mut self.lock().again)
+    }
+
     pub(super) fn waiting(&self) -> usize {
         let inner = self.lock();
         inner.fresh.len() + inner.again.len()

@@ -347,23 +347,3 @@ async fn an_empty_vault_is_a_success() {
     );
     bench.sync().await;
 }
-
-#[tokio::test]
-async fn verify_tells_what_is_not_right() {
-    let bench = Bench::new().await;
-    for name in ["fine.md", "edited.md", "missing.md"] {
-        bench.put(name, name);
-    }
-    bench.put(".git/config", "never");
-    bench.sync().await;
-    assert!(bench.sync_run().verify().await.unwrap().is_right());
-    bench.store.write("edited.md", "mine");
-    bench.store.write("extra.md", "mine");
-    bench.store.remove("missing.md");
-    let found = bench.sync_run().verify().await.unwrap();
-    assert!(!found.is_right());
-    assert_eq!((found.correct, found.skipped), (1, 1));
-    assert_eq!(found.missing, ["missing.md"]);
-    assert_eq!(found.different, ["edited.md"]);
-    assert_eq!(found.extra, ["extra.md"]);
-}

@@ -5,6 +5,7 @@
 mod bench;
 mod changes;
 mod crash;
+mod endings;
 mod guards;
 mod hostile;
 mod network;
@@ -12,3 +13,4 @@ mod plans;
 mod promises;
 mod stuck;
 mod unfinished;
+mod verify;

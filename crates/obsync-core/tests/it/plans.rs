@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use obsync_core::report::Status;
+use obsync_core::verify::VerifyOptions;
 use obsync_core::{StateStore as _, SyncError};
 
 use crate::bench::{Bench, Recorder};
@@ -137,7 +138,7 @@ async fn runs_can_be_spawned() {
     assert_eq!(report.files_downloaded, 1);
     let run = bench.sync_run();
     assert!(
-        tokio::spawn(async move { run.verify().await })
+        tokio::spawn(async move { run.verify(VerifyOptions::default()).await })
             .await
             .unwrap()
             .unwrap()

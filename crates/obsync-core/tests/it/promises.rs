@@ -8,7 +8,11 @@ fn every_promise_names_a_test_that_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = fs::read_to_string(root.join("docs/semantics.md")).unwrap();
     let mut sources = String::new();
-    for folder in ["crates/obsync-core", "crates/obsync-local"] {
+    for folder in [
+        "crates/obsync-core",
+        "crates/obsync-local",
+        "crates/obsync-s3",
+    ] {
         read_rust(&root.join(folder), &mut sources);
     }
     let mut named = 0;

@@ -1,6 +1,7 @@
 //! Runs that are cut short again and again, as a function's are: they get to an end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use obsync_core::report::{ProblemKind, Report, Status};
 use obsync_core::{
@@ -104,6 +105,35 @@ async fn what_was_unfinished_and_is_replaced_in_the_vault_begins_anew() {
     bench.sync().await;
     bench.expect_same();
     assert!(unfinished(&bench).await.is_empty());
+}
+
+/// As a function near its deadline: nothing new begins, and nothing that began is fetched twice.
+#[tokio::test]
+async fn what_is_on_its_way_when_a_run_is_stopped_may_come_to_its_end() {
+    let mut bench = Bench::new().await;
+    bench.options.connections = 1;
+    bench.options.finishing = Duration::from_secs(60);
+    let slow = bench.put("slow.md", "comes late");
+    bench.put("z.md", "Z");
+    let late = Action::Delay(Duration::from_millis(200));
+    let late = Fault::new(Point::Pull, late).uid(slow);
+    let fault = bench.server.faults().set(late).unwrap();
+
+    let run = bench.sync_run();
+    let stop = async {
+        while bench.server.faults().struck(fault) == 0 {
+            tokio::task::yield_now().await;
+        }
+        bench.stop.cancel();
+    };
+    let (report, ()) = tokio::join!(run.run(), stop);
+    let report = report.unwrap();
+    assert!(matches!(report.error, Some(SyncError::Stopped)));
+    assert_eq!((report.files_downloaded, report.remaining), (1, 1));
+    assert!(unfinished(&bench).await.is_empty());
+    let stats = bench.server.stats();
+    assert_eq!(stats.pulls_of(&bench.vault, slow), 1);
+    assert_eq!(stats.pulled(), 1, "nothing new began");
 }
 
 /// Above the watchdog's mark a run creeps, one file at a time, and comes to its end all the same.

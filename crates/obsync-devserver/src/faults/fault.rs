@@ -52,6 +52,14 @@ pub enum Action {
     Trickle(usize, Duration),
     /// Something that is not JSON.
     Garbage,
+    /// This text, whatever it is.
+    Say(String),
+    /// A binary frame of so many bytes.
+    Huge(usize),
+    /// So many records that nobody pushed come before it.
+    Flood(u64),
+    /// It is left out; what follows is sent.
+    Skip,
     /// The service's own error answer, with this text.
     Error(String),
     /// An HTTP status with an empty body.
@@ -90,6 +98,9 @@ impl Action {
             Self::Drop | Self::Hang => true,
             Self::Cut | Self::Delay(_) | Self::Trickle(..) | Self::Garbage => {
                 !matches!(point, Accept | Push)
+            }
+            Self::Say(_) | Self::Huge(_) | Self::Flood(_) | Self::Skip => {
+                !matches!(point, Accept | Rest | Upgrade | Push)
             }
             Self::Error(_) => {
                 matches!(

@@ -24,7 +24,8 @@ const POINTS: [(&str, Point); 13] = [
     ("frame", Point::Frame),
 ];
 
-const ACTIONS: &str = "drop, cut, hang, delay=MS, trickle=BYTES/MS, garbage, error=TEXT, overloaded, \
+const ACTIONS: &str = "drop, cut, hang, delay=MS, trickle=BYTES/MS, garbage, say=TEXT, huge=BYTES, \
+     flood=RECORDS, skip, error=TEXT, overloaded, \
      status=N, too-many=SECONDS, html=N, redirect=URL, flip, short=BYTES, long=BYTES, swap=UID, gone, \
      claim-size=N, claim-pieces=N";
 
@@ -81,6 +82,10 @@ fn action(text: &str) -> Result<Action, Error> {
             Action::Trickle(number::<usize>(name, bytes)?.max(1), pause)
         }
         "garbage" => Action::Garbage,
+        "say" => Action::Say(value.to_owned()),
+        "huge" => Action::Huge(number(name, value)?),
+        "flood" => Action::Flood(number(name, value)?),
+        "skip" => Action::Skip,
         "error" => Action::Error(value.to_owned()),
         "overloaded" => Action::overloaded(),
         "status" => Action::Status(number(name, value)?),

@@ -15,6 +15,7 @@
 //! `openat2` a call, no cache, so nothing that other programs move or link can lead outside.
 
 mod change;
+mod check;
 mod inspect;
 mod mark;
 mod moves;
@@ -47,6 +48,7 @@ use crate::error::{Context as _, in_the_way};
 use crate::lock::RunLock;
 use crate::trash::Trash;
 
+pub use check::FolderCheck;
 pub use names::NameRules;
 
 /// How a [`FolderStore`] is to behave.

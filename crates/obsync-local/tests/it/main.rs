@@ -3,6 +3,7 @@
 // Helpers of tests may panic as tests do, and say what they skip.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod check;
 mod conformance;
 mod disk;
 mod links;

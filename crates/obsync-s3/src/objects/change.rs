@@ -1,5 +1,7 @@
 //! Changes of what is there: publish, rename, set aside, remove, and the trash.
 
+use std::sync::atomic::Ordering;
+
 use http::HeaderMap;
 use object_store::path::Path;
 use obsync_core::{
@@ -183,7 +185,12 @@ impl S3VaultStore {
         deleted
     }
 
-    async fn delete(&self, path: &VaultPath, key: &Path, stamp: &Stamp) -> Result<(), StoreError> {
+    pub(super) async fn delete(
+        &self,
+        path: &VaultPath,
+        key: &Path,
+        stamp: &Stamp,
+    ) -> Result<(), StoreError> {
         match self.0.bucket.delete(key, Some(stamp)).await {
             Ok(()) => {
                 self.0.looks.changed(path, None);
@@ -197,7 +204,8 @@ impl S3VaultStore {
     /// Keeps a copy of what is about to be replaced or removed.
     async fn trash(&self, path: &VaultPath, key: &Path, stamp: &Stamp) -> Result<Path, StoreError> {
         self.check(path, key, &Expect::Is(stamp.clone())).await?;
-        let time = jiff::Timestamp::from_millisecond(self.0.started.0).unwrap_or_default();
+        let started = self.0.started.load(Ordering::Relaxed);
+        let time = jiff::Timestamp::from_millisecond(started).unwrap_or_default();
         let run = time.strftime("%Y%m%d-%H%M%S");
         for number in 1..MOST_NAMES {
             let number = match number {

@@ -7,15 +7,18 @@
 //! - Folders are not things of their own here: they come and go with what is in them.
 
 mod change;
+mod content;
 mod looks;
+mod remove;
 mod store;
 mod upload;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use object_store::path::Path;
 use object_store::{ObjectStore as _, PutMode, UpdateVersion};
-use obsidian_sync::{ContentHash, Millis};
+use obsidian_sync::Millis;
 use obsync_core::{
     Expect, FileMeta, Found, PathProblem, Stamp, StoreError, StoreErrorKind, VaultPath,
 };
@@ -24,6 +27,7 @@ use tokio::time::{Duration, sleep};
 use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::gate::Gate;
+use crate::homes::Held;
 use crate::keys;
 use crate::object::{e_tag, size_of, stamp};
 use looks::Looks;
@@ -35,15 +39,15 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// A vault's files as objects below a prefix. Clones are one store.
 #[derive(Clone)]
-pub struct S3VaultStore(Arc<Inner>);
+pub struct S3VaultStore(Held<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     bucket: Bucket,
     prefix: String,
     gate: Arc<dyn Gate>,
     looks: Looks,
-    /// Names this run's folder in the trash.
-    started: Millis,
+    /// In milliseconds: names this run's folder in the trash.
+    started: AtomicI64,
     /// Whether there is a trash.
     trash: bool,
 }
@@ -55,7 +59,7 @@ impl std::fmt::Debug for S3VaultStore {
     }
 }
 
-impl S3VaultStore {
+impl Inner {
     pub(crate) fn new(
         bucket: Bucket,
         prefix: String,
@@ -63,14 +67,26 @@ impl S3VaultStore {
         started: Millis,
         trash: bool,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             looks: Looks::default(),
             bucket,
             prefix,
             gate,
-            started,
+            started: AtomicI64::new(started.0),
             trash,
-        }))
+        }
+    }
+
+    /// A new run begins.
+    pub(crate) fn restart(&self, now: Millis) {
+        self.started.store(now.0, Ordering::Relaxed);
+        self.looks.forget();
+    }
+}
+
+impl S3VaultStore {
+    pub(crate) fn new(held: Held<Inner>) -> Self {
+        Self(held)
     }
 
     /// The prefix of the vault's objects, with its last slash.
@@ -189,37 +205,6 @@ impl S3VaultStore {
                 Err(self.unmet(path).await)
             }
             (Err(fault), _) => Err(self.fault(fault, "s3:PutObject", &to)),
-        }
-    }
-
-    /// The hash of the bytes at a key: S3's own, the one that we wrote, or by reading.
-    async fn hash_at(&self, key: &Path) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
-        use futures_util::TryStreamExt as _;
-        use object_store::ObjectStoreExt as _;
-        use sha2::Digest as _;
-
-        let failed = |fault| self.fault(fault, "s3:GetObject", key);
-        let Some(head) = self.0.bucket.head(key).await.map_err(failed)? else {
-            return Ok(None);
-        };
-        let told = head.checksum.or(head.mark.map(|(hash, _)| hash));
-        if let Some(hash) = told {
-            return Ok(Some((hash, head.stamp)));
-        }
-        let read = async {
-            let found = self.0.bucket.store().get(key).await?;
-            let stamp = stamp(found.meta.e_tag.as_deref(), found.meta.size);
-            let mut stream = found.into_stream();
-            let mut hasher = sha2::Sha256::new();
-            while let Some(piece) = stream.try_next().await? {
-                hasher.update(&piece);
-            }
-            Ok::<_, object_store::Error>((ContentHash(hasher.finalize().into()), stamp))
-        };
-        match read.await.map_err(Fault::from) {
-            Ok(found) => Ok(Some(found)),
-            Err(fault) if fault.is_absent() => Ok(None),
-            Err(fault) => Err(failed(fault)),
         }
     }
 }

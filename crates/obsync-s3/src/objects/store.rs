@@ -9,7 +9,7 @@ use object_store::ObjectStoreExt as _;
 use obsidian_sync::ContentHash;
 use obsync_core::{
     Expect, FileMeta, Folding, Found, Listed, PathProblem, PublishError, Retire, Staged,
-    StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath, VaultStore, escape_name,
+    StagedWriter, Stamp, StoreError, StoreErrorKind, Trust, VaultPath, VaultStore, escape_name,
 };
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,10 @@ impl VaultStore for S3VaultStore {
 
     fn folding(&self) -> Folding {
         Folding::default()
+    }
+
+    fn has_folders(&self) -> bool {
+        false
     }
 
     fn marks_own_files(&self) -> bool {
@@ -198,6 +202,14 @@ impl VaultStore for S3VaultStore {
         }
     }
 
+    async fn check_hash(
+        &self,
+        path: &VaultPath,
+        trust: Trust<'_>,
+    ) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
+        S3VaultStore::check_hash(self, path, trust).await
+    }
+
     async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError> {
         let hidden = |path: &VaultPath| {
             path.ancestors()
@@ -290,6 +302,13 @@ impl VaultStore for S3VaultStore {
         S3VaultStore::remove_file(self, path, stamp, retire).await
     }
 
+    async fn remove_files(
+        &self,
+        removals: &[(&VaultPath, &Stamp, Retire)],
+    ) -> Vec<Result<(), StoreError>> {
+        S3VaultStore::remove_files(self, removals).await
+    }
+
     async fn create_folder(&self, _path: &VaultPath) -> Result<(), StoreError> {
         Ok(())
     }
@@ -311,6 +330,7 @@ impl VaultStore for S3VaultStore {
                 key: &key,
                 query: &[("uploadId", &id)],
                 headers: HeaderMap::new(),
+                body: Bytes::new(),
             };
             match self.0.bucket.ask(&ask).await {
                 Err(fault) if !is_gone(&fault) => {

@@ -1,13 +1,13 @@
 //! The state as one JSON document: a row of plain values per entry, so that 100,000 files stay
-//! small and quick to read.
+//! small and quick to read. It is read as it comes and never held as text.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use obsidian_sync::{ContentHash, Millis, Uid, VaultVersion};
-use obsync_core::{Batch, Counts, Entry, FileEntry, FileMeta, Header, Stamp, Unapplied, VaultPath};
-use serde::de::{SeqAccess, Visitor};
+use obsync_core::{Batch, FileMeta, Header, Unapplied, VaultPath};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::entries::Entries;
 
 /// The format that this obsync writes.
 pub(crate) const SCHEMA: u32 = 1;
@@ -28,8 +28,7 @@ pub(crate) struct Document {
     pub(crate) unapplied: BTreeMap<String, Unapplied>,
     #[serde(serialize_with = "write_intents", deserialize_with = "read_intents")]
     pub(crate) intents: BTreeMap<VaultPath, FileMeta>,
-    #[serde(serialize_with = "write_entries", deserialize_with = "read_entries")]
-    pub(crate) entries: BTreeMap<VaultPath, Entry>,
+    pub(crate) entries: Entries,
 }
 
 /// The header's form here; a new field of it is a new schema.
@@ -43,14 +42,6 @@ struct HeaderForm {
     destination: Option<String>,
 }
 
-/// `[path, uid]` for a folder; `[path, uid, hash, size, mtime, stamp]` for a file.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Row<P, T> {
-    File(P, Uid, T, u64, Millis, T),
-    Folder(P, Uid),
-}
-
 impl Document {
     /// The state before the first run.
     pub(crate) fn new(vault: &str, prefix: &str) -> Self {
@@ -62,16 +53,8 @@ impl Document {
             header: Header::default(),
             unapplied: BTreeMap::new(),
             intents: BTreeMap::new(),
-            entries: BTreeMap::new(),
+            entries: Entries::default(),
         }
-    }
-
-    pub(crate) fn counts(&self) -> Counts {
-        let files = self.entries.values().filter_map(Entry::file);
-        files.fold(Counts::default(), |counts, file| Counts {
-            files: counts.files + 1,
-            bytes: counts.bytes.saturating_add(file.size),
-        })
     }
 
     /// Applies a batch.
@@ -82,7 +65,9 @@ impl Document {
         for path in &batch.forget {
             self.entries.remove(path);
         }
-        self.entries.extend(batch.set);
+        for (path, entry) in batch.set {
+            self.entries.set(path, entry);
+        }
         if batch.settle {
             self.intents.clear();
         }
@@ -102,88 +87,13 @@ impl Document {
         for batch in batches {
             let mut batch = batch.clone();
             batch.set.retain(|(path, entry)| {
-                let there = self.entries.get(path);
-                there.is_none_or(|there| there.uid() <= entry.uid())
+                let there = self.entries.uid(path);
+                there.is_none_or(|there| there <= entry.uid())
             });
             self.apply(batch);
         }
         self.header.cursor = self.header.cursor.max(cursor);
         self.header.highest = self.header.highest.max(highest);
-    }
-}
-
-fn write_entries<S: Serializer>(
-    entries: &BTreeMap<VaultPath, Entry>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(entries.iter().map(|(path, entry)| match entry {
-        Entry::Folder { uid } => Row::Folder(path, *uid),
-        Entry::File(file) => Row::File(
-            path,
-            file.uid,
-            file.hash.to_hex(),
-            file.size,
-            file.mtime,
-            file.stamp.0.clone(),
-        ),
-    }))
-}
-
-fn read_entries<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<VaultPath, Entry>, D::Error> {
-    struct Rows;
-    impl<'de> Visitor<'de> for Rows {
-        type Value = BTreeMap<VaultPath, Entry>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("rows of entries")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
-            let mut entries = BTreeMap::new();
-            while let Some(EntryRow(path, entry)) = rows.next_element()? {
-                entries.insert(path, entry);
-            }
-            Ok(entries)
-        }
-    }
-    deserializer.deserialize_seq(Rows)
-}
-
-/// One row, read without keeping it in between: `untagged` would.
-struct EntryRow(VaultPath, Entry);
-
-impl<'de> Deserialize<'de> for EntryRow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Values;
-        impl<'de> Visitor<'de> for Values {
-            type Value = EntryRow;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("[path, uid] or [path, uid, hash, size, mtime, stamp]")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<EntryRow, A::Error> {
-                let short = |n| serde::de::Error::invalid_length(n, &"2 or 6 values");
-                let path = values.next_element()?.ok_or_else(|| short(0))?;
-                let uid = values.next_element()?.ok_or_else(|| short(1))?;
-                let Some(hash) = values.next_element::<&str>()? else {
-                    return Ok(EntryRow(path, Entry::Folder { uid }));
-                };
-                let hash = ContentHash::from_hex(hash)
-                    .ok_or_else(|| serde::de::Error::custom("a hash is not one"))?;
-                let file = FileEntry {
-                    uid,
-                    hash,
-                    size: values.next_element()?.ok_or_else(|| short(3))?,
-                    mtime: values.next_element()?.ok_or_else(|| short(4))?,
-                    stamp: Stamp(values.next_element()?.ok_or_else(|| short(5))?),
-                };
-                Ok(EntryRow(path, Entry::File(file)))
-            }
-        }
-        deserializer.deserialize_seq(Values)
     }
 }
 
@@ -222,6 +132,8 @@ fn read_intents<'de, D: Deserializer<'de>>(
 
 #[cfg(test)]
 mod tests {
+    use obsync_core::{Entry, FileEntry, Stamp};
+
     use super::*;
 
     fn path(text: &str) -> VaultPath {
@@ -245,8 +157,8 @@ mod tests {
         document.header.cursor = VaultVersion(7);
         document
             .entries
-            .insert(path("a"), Entry::Folder { uid: Uid(1) });
-        document.entries.insert(path("a/ü.md"), file(2));
+            .set(path("a"), Entry::Folder { uid: Uid(1) });
+        document.entries.set(path("a/ü.md"), file(2));
         let text = serde_json::to_string(&document).unwrap();
         let hash = ContentHash::of(b"x").to_hex();
         assert_eq!(
@@ -264,7 +176,7 @@ mod tests {
     fn a_merge_keeps_the_newer() {
         let mut document = Document::new("id", "p/");
         document.header.cursor = VaultVersion(9);
-        document.entries.insert(path("a"), file(8));
+        document.entries.set(path("a"), file(8));
         let batch = Batch {
             header: Some(Header {
                 cursor: VaultVersion(5),
@@ -275,7 +187,7 @@ mod tests {
         };
         document.merge(&[batch]);
         assert_eq!(document.header.cursor, VaultVersion(9));
-        assert_eq!(document.entries[&path("a")], file(8));
-        assert_eq!(document.entries[&path("b")], file(5));
+        assert_eq!(document.entries.get(&path("a")), Some(file(8)));
+        assert_eq!(document.entries.get(&path("b")), Some(file(5)));
     }
 }

@@ -5,22 +5,27 @@
 //! is conditional on the last one and carries the writer's fencing number.
 
 mod document;
+mod entries;
 mod pace;
 mod strays;
 
+use std::io::BufReader;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use object_store::{PutPayload, PutPayloadMut};
 use obsync_core::clock::Clock;
 use obsync_core::{
     Batch, Contents, Counts, FileMeta, Header, RunStatus, StateStore, StoreError, StoreErrorKind,
     Unapplied, VaultPath,
 };
 use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::io::SyncIoBridge;
 
 use crate::bucket::Bucket;
 use crate::gate::Gate;
+use crate::homes::Held;
 use crate::lease::Lease;
 use crate::register::{Register, Version, WriteFault};
 pub(crate) use document::Document;
@@ -28,10 +33,12 @@ use pace::Pace;
 
 /// How often a write is merged with another's and tried again.
 const TRIES: u32 = 5;
+/// How long the pieces are in which a document is read and written, in bytes.
+const PIECE: usize = 64 * 1024;
 
 /// The state of one vault as one document in the bucket. Clones are one store.
 #[derive(Clone)]
-pub struct S3StateStore(Arc<Core>);
+pub struct S3StateStore(Held<Core>);
 
 pub(crate) struct Core {
     bucket: Bucket,
@@ -66,29 +73,76 @@ impl std::fmt::Debug for S3StateStore {
 
 /// Reads a state document; `None` before the first run.
 pub(crate) async fn read(register: &Register) -> Result<Option<(Document, Version)>, StoreError> {
-    let Some((bytes, version)) = register.read().await? else {
+    let Some((text, version)) = register.open().await? else {
         return Ok(None);
     };
+    let text = BufReader::with_capacity(PIECE, SyncIoBridge::new(text));
+    let read = tokio::task::spawn_blocking(move || serde_json::from_reader(text)).await;
+    match read.unwrap_or_else(|error| Err(serde_json::Error::io(error.into()))) {
+        Ok::<Document, _>(document) if document.schema == document::SCHEMA => {
+            Ok(Some((document, version)))
+        }
+        Ok(document) => Err(newer(&register.location(), document.schema)),
+        Err(error) if error.is_io() => Err(register.unread(&error)),
+        Err(error) => Err(not_understood(register, error).await),
+    }
+}
+
+/// Why a document that came whole is none of ours.
+async fn not_understood(register: &Register, error: serde_json::Error) -> StoreError {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        schema: u32,
+    }
     let at = register.location();
-    let unusable = |what: String| StoreError::new(StoreErrorKind::Unusable, what);
-    match serde_json::from_slice::<Document>(&bytes) {
-        Ok(document) if document.schema == document::SCHEMA => Ok(Some((document, version))),
-        Ok(document) => Err(newer(&at, document.schema)),
-        Err(error) => {
-            #[derive(serde::Deserialize)]
-            struct Version {
-                schema: u32,
-            }
-            match serde_json::from_slice(&bytes) {
-                Ok(Version { schema }) if schema > document::SCHEMA => Err(newer(&at, schema)),
-                _ => Err(unusable(format!(
+    match register.read().await {
+        Ok(Some((bytes, _))) => match serde_json::from_slice(&bytes) {
+            Ok(Version { schema }) if schema > document::SCHEMA => newer(&at, schema),
+            _ => {
+                let what = format!(
                     "the state {at} is damaged: restore an earlier version of it, or delete it and \
                      let the next run compare everything"
-                ))
-                .with_source(error)),
+                );
+                StoreError::new(StoreErrorKind::Unusable, what).with_source(error)
             }
+        },
+        Ok(None) => StoreError::new(StoreErrorKind::Other, format!("the state {at} is gone")),
+        Err(error) => error,
+    }
+}
+
+/// A document as JSON, in pieces: one that grows as a whole would take its size twice over.
+fn text(document: &Document) -> Result<PutPayload, StoreError> {
+    struct Pieces(PutPayloadMut);
+    impl std::io::Write for Pieces {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
+    let mut pieces = Pieces(PutPayloadMut::new().with_block_size(PIECE));
+    match serde_json::to_writer(&mut pieces, document) {
+        Ok(()) => Ok(pieces.0.freeze()),
+        Err(error) => {
+            let what = "the state can't be written as JSON";
+            Err(StoreError::new(StoreErrorKind::Other, what).with_source(error))
+        }
+    }
+}
+
+/// Reads how runs went; the default before the first.
+pub(crate) async fn read_status(register: &Register) -> Result<RunStatus, StoreError> {
+    let Some((bytes, _)) = register.read().await? else {
+        return Ok(RunStatus::default());
+    };
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let what = format!("the status {} makes no sense", register.location());
+        StoreError::new(StoreErrorKind::Other, what).with_source(error)
+    })
 }
 
 fn newer(at: &str, schema: u32) -> StoreError {
@@ -97,6 +151,39 @@ fn newer(at: &str, schema: u32) -> StoreError {
 }
 
 impl S3StateStore {
+    pub(crate) fn new(held: Held<Core>) -> Self {
+        Self(held)
+    }
+
+    /// S3's id of the last version of the state that was read or written; `None` before the
+    /// first, and in a bucket that keeps no versions.
+    pub async fn version_id(&self) -> Option<String> {
+        let memory = self.0.memory.lock().await;
+        memory
+            .version
+            .as_ref()
+            .and_then(|version| version.id.clone())
+    }
+
+    /// Whether a run works on it just now, here or elsewhere.
+    ///
+    /// # Errors
+    /// When the lease can't be read.
+    pub async fn is_leased(&self) -> Result<bool, StoreError> {
+        self.0.lease.is_held_by_anyone().await
+    }
+
+    /// Writes what is pending and lets other runs in. Front ends call it once a run's stores are
+    /// no longer needed, also after a failed run.
+    ///
+    /// # Errors
+    /// When the state can't be written; the lease then runs out by itself.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.0.close().await
+    }
+}
+
+impl Core {
     pub(crate) fn new(
         bucket: &Bucket,
         [state, status, lease]: [Register; 3],
@@ -108,7 +195,7 @@ impl S3StateStore {
             Some((document, version)) => (document, Some(version)),
             None => (fresh.clone(), None),
         };
-        Self(Arc::new(Core {
+        Self {
             bucket: bucket.clone(),
             register: state,
             status,
@@ -123,56 +210,61 @@ impl S3StateStore {
                 spoiled: false,
                 warned: false,
             }),
-        }))
+        }
     }
 
-    pub(crate) fn gate(&self) -> Arc<dyn Gate> {
-        Arc::<Core>::clone(&self.0)
-    }
-
-    /// S3's id of the last version of the state that was read or written; `None` before the
-    /// first, and in a bucket that keeps no versions.
-    pub async fn version_id(&self) -> Option<String> {
-        let memory = self.0.memory.lock().await;
-        memory
-            .version
-            .as_ref()
-            .and_then(|version| version.id.clone())
-    }
-
-    /// Writes what is pending and lets other runs in. Front ends call it once a run's stores are
-    /// no longer needed, also after a failed run.
-    ///
-    /// # Errors
-    /// When the state can't be written; the lease then runs out by itself.
-    pub async fn close(&self) -> Result<(), StoreError> {
-        let mut memory = self.0.memory.lock().await;
+    /// A new run begins with what the last one left in memory: asks S3 whether that is still so, and
+    /// reads it again if not. `false`: the vault's prefix is another one by now.
+    pub(crate) async fn restart(&self) -> Result<bool, StoreError> {
+        let leftover = !self.memory.lock().await.pending.is_empty();
+        // The last run was dropped before it could close.
+        if (leftover || !self.lease.is_free())
+            && let Err(error) = self.close().await
+        {
+            tracing::warn!(%error, "what the last run left could not be written");
+        }
+        let mut memory = self.memory.lock().await;
         memory.current = false;
-        if let Err(error) = self.0.write(&mut memory).await {
+        self.refresh(&mut memory).await?;
+        Ok(memory.document.prefix == self.fresh.prefix)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let mut memory = self.memory.lock().await;
+        memory.current = false;
+        if let Err(error) = self.write(&mut memory).await {
             // As if this run had died here: what it did is known by the objects' own marks.
             memory.pending.clear();
             memory.spoiled = true;
-            self.0.lease.abandon();
+            self.lease.abandon();
             return Err(error);
         }
-        self.0.lease.release().await
+        self.lease.release().await
     }
-}
 
-impl Core {
     /// The state in memory, read again if another run may have written since.
     async fn memory(&self) -> Result<MutexGuard<'_, Memory>, StoreError> {
         let mut memory = self.memory.lock().await;
-        if !memory.current {
-            let there = self.register.stamp().await?;
-            let known = memory.version.as_ref().map(|version| &version.stamp);
-            if memory.spoiled || there.as_ref() != known {
-                self.reload(&mut memory).await?;
-                memory.spoiled = false;
-            }
-            memory.current = true;
+        self.refresh(&mut memory).await?;
+        if memory.document.prefix != self.fresh.prefix {
+            let what = "another run has set this vault up at another prefix meanwhile: run again";
+            return Err(StoreError::new(StoreErrorKind::Busy, what));
         }
         Ok(memory)
+    }
+
+    async fn refresh(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        if memory.current {
+            return Ok(());
+        }
+        let there = self.register.stamp().await?;
+        let known = memory.version.as_ref().map(|version| &version.stamp);
+        if memory.spoiled || there.as_ref() != known {
+            self.reload(memory).await?;
+            memory.spoiled = false;
+        }
+        memory.current = true;
+        Ok(())
     }
 
     async fn reload(&self, memory: &mut Memory) -> Result<(), StoreError> {
@@ -195,12 +287,9 @@ impl Core {
         for _ in 0..TRIES {
             memory.document.fence = fence;
             let begun = memory.pace.begin();
-            let text = serde_json::to_vec(&memory.document).map_err(|error| {
-                let what = "the state can't be written as JSON";
-                StoreError::new(StoreErrorKind::Other, what).with_source(error)
-            })?;
+            let text = text(&memory.document)?;
             let before = memory.version.as_ref();
-            match self.register.write(Bytes::from(text), before).await {
+            match self.register.write(text, before).await {
                 Ok(version) => {
                     memory.pace.end(begun);
                     if version.id.is_none() && !memory.warned {
@@ -217,7 +306,8 @@ impl Core {
                 Err(WriteFault::Failed(error)) => return Err(error),
                 Err(WriteFault::Changed) => {
                     self.reload(memory).await?;
-                    if memory.document.fence > fence {
+                    let moved = memory.document.prefix != self.fresh.prefix;
+                    if memory.document.fence > fence || moved {
                         memory.pending.clear();
                         return Err(self.lease.lost());
                     }
@@ -276,16 +366,13 @@ impl StateStore for S3StateStore {
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        Ok(self.0.memory().await?.document.counts())
+        Ok(self.0.memory().await?.document.entries.counts())
     }
 
     async fn load(&self) -> Result<Contents, StoreError> {
         let memory = self.0.memory().await?;
-        let entries = memory.document.entries.iter();
         Ok(Contents {
-            entries: entries
-                .map(|(path, entry)| (path.clone(), entry.clone()))
-                .collect(),
+            entries: memory.document.entries.iter().collect(),
         })
     }
 
@@ -324,13 +411,7 @@ impl StateStore for S3StateStore {
     }
 
     async fn status(&self) -> Result<RunStatus, StoreError> {
-        let Some((bytes, _)) = self.0.status.read().await? else {
-            return Ok(RunStatus::default());
-        };
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let what = format!("the status {} makes no sense", self.0.status.location());
-            StoreError::new(StoreErrorKind::Other, what).with_source(error)
-        })
+        read_status(&self.0.status).await
     }
 
     async fn set_status(&self, status: &RunStatus) -> Result<(), StoreError> {

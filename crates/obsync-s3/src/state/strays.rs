@@ -28,7 +28,8 @@ pub(super) async fn find(
         let Ok(key) = keys::key(&document.prefix, &path) else {
             continue;
         };
-        let known = document.entries.get(&path).and_then(Entry::file);
+        let known = document.entries.get(&path);
+        let known = known.as_ref().and_then(Entry::file);
         if known.is_none_or(|file| file.stamp != object.stamp) {
             unknown.push((path, key));
         }

@@ -7,8 +7,8 @@ use obsync_core::{StateStore, VaultStore};
 use obsync_s3::S3Home;
 use tokio::sync::Mutex;
 
-use obsync_doubles::s3::Double;
 use crate::support::{HandClock, open};
+use obsync_doubles::s3::Double;
 
 const PREFIX: &str = "vaults/Notes/";
 

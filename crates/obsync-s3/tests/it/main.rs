@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod conformance;
+mod homes;
 mod moto;
 mod objects;
 mod support;

@@ -1,93 +1,23 @@
 //! The suites over moto, a model of AWS's own semantics, where Python can have it.
 //!
-//! moto is installed once, pinned, into a virtual environment below the user's cache. Without
-//! Python or a package index the suites are skipped, and say so; `OBSYNC_S3=require` makes that a
-//! failure.
+//! Without Python or a package index the suites are skipped, and say so; `OBSYNC_S3=require` makes
+//! that a failure.
 
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use obsidian_sync::Millis;
 use obsync_core::conformance::{StateHome, VaultHome};
 use obsync_core::{StateStore, VaultStore};
+use obsync_doubles::s3::moto;
 use obsync_s3::S3Home;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
 use crate::support::{HandClock, about, open_with, settings};
 
-const MOTO: &str = "moto[server,s3]==5.2.5";
 const PREFIX: &str = "vaults/Notes/";
-
-/// A running server. The process of a test has one.
-struct Moto {
-    address: String,
-    _server: Child,
-}
-
-/// Says why there is none.
-async fn start() -> Result<Moto, String> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-    let place = cache.ok_or("no cache folder")?.join("obsync/moto-5.2.5");
-    let python = place.join("bin/python");
-    let done = place.join("installed");
-    if !done.exists() {
-        let mut venv = Command::new("python3");
-        run("python3 -m venv", venv.args(["-m", "venv"]).arg(&place)).await?;
-        let mut pip = Command::new(&python);
-        run(
-            "pip install",
-            pip.args(["-m", "pip", "install", "--quiet", MOTO]),
-        )
-        .await?;
-        std::fs::write(&done, MOTO).map_err(|error| error.to_string())?;
-    }
-    let free = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    let address = free.local_addr().map_err(|error| error.to_string())?;
-    drop(free);
-    // A static is never dropped: the shell ends the server when our end of its input closes.
-    let server = Command::new("sh")
-        .arg("-c")
-        .arg(r#""$0" -m moto.server -H 127.0.0.1 -p "$1" & read -r _; kill $!"#)
-        .arg(&python)
-        .arg(address.port().to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("moto does not start: {error}"))?;
-    let address = address.to_string();
-    let up = async {
-        while TcpStream::connect(&address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let up = tokio::time::timeout(Duration::from_secs(30), up).await;
-    up.map_err(|_| "moto does not come up".to_owned())?;
-    Ok(Moto {
-        address,
-        _server: server,
-    })
-}
-
-async fn run(what: &str, command: &mut Command) -> Result<(), String> {
-    let output = command.stdin(Stdio::null()).output().await;
-    let output = output.map_err(|error| format!("{what}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!(
-        "{what}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    ))
-}
 
 /// A bucket of its own at the server.
 struct Home {
@@ -97,17 +27,12 @@ struct Home {
     last: Mutex<Option<S3Home>>,
 }
 
-async fn server() -> Result<&'static Moto, &'static String> {
-    static MOTO: OnceCell<Result<Moto, String>> = OnceCell::const_new();
-    MOTO.get_or_init(start).await.as_ref()
-}
-
 async fn home() -> Home {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let moto = server().await.expect("asked before");
+    let moto = moto::server().await.expect("asked before");
     let bucket = format!("bucket-{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let home = Home {
-        address: moto.address.clone(),
+        address: moto.to_owned(),
         bucket,
         clock: HandClock::new(),
         last: Mutex::default(),
@@ -221,23 +146,9 @@ impl StateHome for Home {
     }
 }
 
-/// Whether there is a server; says why not.
-async fn there_is_one() -> bool {
-    match server().await {
-        Ok(_) => true,
-        Err(why) if std::env::var("OBSYNC_S3").is_ok_and(|word| word == "require") => {
-            panic!("no S3 server for the tests: {why}")
-        }
-        Err(why) => {
-            eprintln!("SKIPPED: no S3 server for the tests: {why}");
-            false
-        }
-    }
-}
-
 #[tokio::test]
 async fn stores_pass_the_suites() {
-    if there_is_one().await {
+    if moto::is_there().await {
         vault_suite().await;
         state_suite().await;
     }

@@ -7,8 +7,8 @@ use obsync_core::{
 };
 use obsync_s3::{Encryption, Place, S3Home};
 
+use crate::support::{HandClock, about, meta, open, open_with, path, put, settings};
 use obsync_doubles::s3::{Double, How};
-use crate::support::{HandClock, about, meta, open, open_with, path, settings};
 
 fn large() -> Vec<u8> {
     (0..20_000_000u32).map(|n| (n % 251) as u8).collect()
@@ -317,4 +317,60 @@ async fn bad_surroundings_get_a_clear_word() {
         .await
         .unwrap_err();
     assert!(error.message.contains("did not answer"), "{error}");
+}
+
+#[tokio::test]
+async fn many_removals_cost_few_requests() {
+    let (double, clock) = (Double::start().await, HandClock::new());
+    let home = open(&double.url, &clock).await;
+    let mut removals = Vec::new();
+    for n in 0..50 {
+        let name = format!("{n}.md");
+        let stamp = put(&home, &name, b"text", Expect::Absent).await.unwrap();
+        removals.push((path(&name), stamp));
+    }
+    let asked: Vec<_> = removals
+        .iter()
+        .map(|(path, stamp)| (path, stamp, Retire::Discard))
+        .collect();
+    double.requests();
+    let bulk = "POST ";
+    // Refused by a service that can't, an answer that is lost, and the usual case.
+    double.fail(bulk, How::Answer(501, "NotImplemented", ""));
+    let results = home.files.remove_files(&asked[..5]).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    double.fail(bulk, How::LoseReply);
+    let results = home.files.remove_files(&asked[5..10]).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    double.requests();
+    let results = home.files.remove_files(&asked[10..]).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let requests = double.requests();
+    let heads = requests.iter().filter(|line| line.starts_with("HEAD"));
+    assert_eq!((heads.count(), requests.len()), (40, 41), "{requests:?}");
+    assert!(!double.keys().iter().any(|key| key.ends_with(".md")));
+    // Denied: a word for each, and nothing is taken for done.
+    let stamp = put(&home, "a.md", b"text", Expect::Absent).await.unwrap();
+    let a = path("a.md");
+    double.fail(bulk, How::Answer(403, "AccessDenied", ""));
+    let results = home
+        .files
+        .remove_files(&[(&a, &stamp, Retire::Discard)])
+        .await;
+    let error = results.into_iter().next().unwrap().unwrap_err();
+    assert!(
+        error.message.contains("s3:DeleteObject is denied"),
+        "{error}"
+    );
+    // Without the lease nothing is removed at all.
+    clock.forward(31);
+    let other = open(&double.url, &clock).await;
+    put(&other, "b.md", b"other", Expect::Absent).await.unwrap();
+    let results = home
+        .files
+        .remove_files(&[(&a, &stamp, Retire::Discard)])
+        .await;
+    let error = results.into_iter().next().unwrap().unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Busy, "{error}");
+    assert!(double.object("vaults/Notes/a.md").is_some());
 }

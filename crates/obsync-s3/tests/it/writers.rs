@@ -6,8 +6,8 @@ use obsync_core::{
     VaultStore as _,
 };
 
-use obsync_doubles::s3::{Double, How};
 use crate::support::{HandClock, about, meta, open, open_with, path, put, settings};
+use obsync_doubles::s3::{Double, How};
 
 const STATE: &str = "state/0123abcd.json";
 const LEASE: &str = "state/0123abcd.lease.json";
@@ -261,4 +261,64 @@ async fn a_run_whose_last_write_fails_counts_as_dead() {
     let next = open(&double.url, &clock).await;
     assert_eq!(next.state.intents().await.unwrap().len(), 1);
     put(&next, "b.md", b"two", Expect::Absent).await.unwrap();
+}
+
+/// Keeps the warnings of this thread.
+#[derive(Clone, Default)]
+struct Warnings(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Words(String);
+        impl tracing::field::Visit for Words {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        let mut words = Words(String::new());
+        event.record(&mut words);
+        self.0.lock().unwrap().push(words.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_bucket_without_versions_is_told_of_once() {
+    let warnings = Warnings::default();
+    let _heard = tracing::subscriber::set_default(warnings.clone());
+    for versions in [true, false] {
+        let (double, clock) = (Double::start().await, HandClock::new());
+        if !versions {
+            double.keep_no_versions();
+        }
+        let home = open(&double.url, &clock).await;
+        // A reply that is lost tells nothing of versions.
+        double.fail(&format!("PUT {STATE}"), How::LoseReply);
+        for cursor in 1..4 {
+            home.state.commit(at_cursor(cursor)).await.unwrap();
+            home.state.close().await.unwrap();
+        }
+        let told = warnings.0.lock().unwrap().clone();
+        assert_eq!(told.len(), usize::from(!versions), "{told:?}");
+        assert!(
+            told.iter()
+                .all(|words| words.contains("turn versioning on"))
+        );
+        assert_eq!(home.state.version_id().await.is_some(), versions);
+    }
 }

@@ -2,9 +2,10 @@
 //! able to fail on purpose.
 
 mod answer;
+pub mod moto;
 mod objects;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +32,14 @@ struct World {
     uploads: BTreeMap<String, Upload>,
     faults: Vec<Fault>,
     requests: Vec<String>,
+    signers: BTreeSet<Signer>,
     serial: u64,
+    /// Whether conditions are ignored.
+    careless: bool,
+    /// Whether versioning is off.
+    unversioned: bool,
+    /// Whether signatures are ignored.
+    trusting: bool,
 }
 
 /// An object as it is stored.
@@ -69,6 +77,28 @@ pub enum How {
     LoseReply,
     /// This answer, and no effect.
     Answer(u16, &'static str, &'static str),
+}
+
+/// Who signed a request.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signer {
+    /// The access key's id.
+    pub id: String,
+    /// The region that it was signed for.
+    pub region: String,
+    /// The session token of temporary credentials.
+    pub token: Option<String>,
+}
+
+fn signer(asked: &Asked) -> Option<Signer> {
+    let (_, scope) = asked.header("authorization")?.split_once("Credential=")?;
+    let mut parts = scope.split('/');
+    let (id, _date, region) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Signer {
+        id: id.to_owned(),
+        region: region.to_owned(),
+        token: asked.header("x-amz-security-token").map(str::to_owned),
+    })
 }
 
 /// A request, taken apart.
@@ -161,15 +191,19 @@ impl Double {
         let mut world = self.world.lock().unwrap();
         let line = format!("{} {}", asked.method, asked.key);
         world.requests.push(line.clone());
+        world.signers.extend(signer(&asked));
         let fault = world.faults.iter().position(|f| line.starts_with(&f.at));
         let fault = fault.map(|at| world.faults.remove(at).how);
         if let Some(How::Answer(status, code, more)) = fault {
             return Ok(answer::error(status, code, more));
         }
-        let answered = match answer::refused(bucket, &asked) {
-            Some(refusal) => refusal,
-            None => world.answer(&asked),
+        let mut answered = match answer::refused(bucket, &asked) {
+            Some(refusal) if !world.trusting => refusal,
+            _ => world.answer(&asked),
         };
+        if world.unversioned {
+            answered.headers_mut().remove("x-amz-version-id");
+        }
         match fault {
             Some(How::LoseReply) => Err(Broken),
             _ => Ok(answered),
@@ -185,6 +219,12 @@ impl Double {
     /// The requests since the last call, as `METHOD key`.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.world.lock().unwrap().requests)
+    }
+
+    /// Who signed the requests since the last call.
+    pub fn signers(&self) -> Vec<Signer> {
+        let signers = std::mem::take(&mut self.world.lock().unwrap().signers);
+        signers.into_iter().collect()
     }
 
     /// The object at a key.
@@ -207,6 +247,35 @@ impl Double {
         let mut world = self.world.lock().unwrap();
         let bytes = Bytes::copy_from_slice(bytes);
         world.store(key, bytes, BTreeMap::new(), None);
+    }
+
+    /// Changes an object's bytes and nothing else: its ETag and metadata still tell of the old ones.
+    pub fn rot(&self, key: &str, bytes: &[u8]) {
+        let mut world = self.world.lock().unwrap();
+        let object = world.objects.get_mut(key).expect("an object to rot");
+        object.bytes = Bytes::copy_from_slice(bytes);
+    }
+
+    /// Makes an object lose the checksum that the service keeps, as one that was put without.
+    pub fn lose_checksum(&self, key: &str) {
+        let mut world = self.world.lock().unwrap();
+        let object = world.objects.get_mut(key).expect("an object");
+        object.headers.remove("x-amz-checksum-sha256");
+    }
+
+    /// Says from now on that versioning is off, and names no versions.
+    pub fn keep_no_versions(&self) {
+        self.world.lock().unwrap().unversioned = true;
+    }
+
+    /// Takes every write from now on, whatever its condition.
+    pub fn ignore_conditions(&self) {
+        self.world.lock().unwrap().careless = true;
+    }
+
+    /// Takes every request from now on, whoever signed it and how.
+    pub fn ignore_signatures(&self) {
+        self.world.lock().unwrap().trusting = true;
     }
 
     /// Removes an object as another program would.

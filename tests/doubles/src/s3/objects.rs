@@ -36,12 +36,23 @@ impl World {
         let has = |name: &str| asked.query.contains_key(name);
         match (asked.method.as_str(), asked.key.as_str()) {
             ("GET", "") if has("uploads") => self.list_uploads(asked),
+            ("GET", "") if has("versioning") => {
+                let status = match self.unversioned {
+                    true => "",
+                    false => "<Status>Enabled</Status>",
+                };
+                plain(
+                    200,
+                    format!("<VersioningConfiguration>{status}</VersioningConfiguration>"),
+                )
+            }
             ("GET", "") => self.list(asked),
             ("GET" | "HEAD", _) => self.get(asked),
             ("PUT", _) if has("partNumber") => self.part(asked),
             ("PUT", _) if asked.header("x-amz-copy-source").is_some() => self.copy(asked),
             ("PUT", _) => self.put(asked),
             ("POST", _) if has("uploads") => self.begin(asked),
+            ("POST", "") if has("delete") => self.delete_many(asked),
             ("POST", _) => self.complete(asked),
             ("DELETE", _) if has("uploadId") => match self.uploads.remove(&asked.query["uploadId"])
             {
@@ -80,6 +91,9 @@ impl World {
 
     /// The answer to a condition that does not hold.
     fn unmet(&self, asked: &Asked) -> Option<Answer> {
+        if self.careless {
+            return None;
+        }
         let there = self.objects.get(&asked.key);
         if asked.header("if-none-match") == Some("*") && there.is_some() {
             return Some(error(412, "PreconditionFailed", ""));
@@ -147,6 +161,35 @@ impl World {
         )
     }
 
+    /// Each object on the condition that it bears, as AWS does.
+    fn delete_many(&mut self, asked: &Asked) -> Answer {
+        let text = String::from_utf8_lossy(&asked.body).replace("&quot;", "\"");
+        let within = |text: &str, name: &str| {
+            let (_, rest) = text.split_once(&format!("<{name}>"))?;
+            Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
+        };
+        let mut told = String::from("<DeleteResult>");
+        for object in text.split("<Object>").skip(1) {
+            let Some(named) = within(object, "Key") else {
+                return error(400, "MalformedXML", "");
+            };
+            let key = named.replace("&lt;", "<").replace("&gt;", ">");
+            let key = key.replace("&apos;", "'").replace("&amp;", "&");
+            let wanted = within(object, "ETag").map(|tag| tag.trim_matches('"').to_owned());
+            let there = self.objects.get(&key);
+            told += &match (there, wanted) {
+                (Some(there), Some(wanted)) if there.e_tag != wanted => format!(
+                    "<Error><Key>{named}</Key><Code>PreconditionFailed</Code><Message>no</Message></Error>"
+                ),
+                _ => {
+                    self.objects.remove(&key);
+                    format!("<Deleted><Key>{named}</Key></Deleted>")
+                }
+            };
+        }
+        plain(200, told + "</DeleteResult>")
+    }
+
     fn begin(&mut self, asked: &Asked) -> Answer {
         self.serial += 1;
         let id = format!("u{}", self.serial);
@@ -212,8 +255,12 @@ impl World {
         };
         let most: usize = get("max-keys").parse().unwrap_or(1000);
         let all = self.objects.iter();
-        let mut found =
-            all.filter(|(key, _)| key.starts_with(get("prefix")) && key.as_str() > after);
+        let flat = get("delimiter");
+        // What lies behind the delimiter is left out; nobody here asks for common prefixes.
+        let deep = |key: &str| !flat.is_empty() && key[get("prefix").len()..].contains(flat);
+        let mut found = all.filter(|(key, _)| {
+            key.starts_with(get("prefix")) && key.as_str() > after && !deep(key)
+        });
         let page: Vec<_> = found.by_ref().take(most).collect();
         let more = found.next().is_some();
         let mut text = String::from("<ListBucketResult><EncodingType>url</EncodingType>");

@@ -6,16 +6,12 @@
 //!
 //! Run it with `make interop`. It needs npm, Python 3, make and a C++ compiler and is skipped where
 //! one of them is missing, unless `OBSYNC_INTEROP=require` says that this is a failure too. The
-//! client is installed on first use, see [`install`].
+//! client is installed on first use, see [`obsync_interop::install`].
 
-mod install;
-mod official;
 mod ours;
-mod process;
 mod stage;
 mod tree;
 
-use std::error::Error;
 use std::fmt::Debug;
 use std::fs;
 use std::io::Write as _;
@@ -25,14 +21,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use obsidian_sync::Millis;
+use obsync_interop::Outcome;
+use obsync_interop::install::{self, Client};
 
-use install::Client;
 use ours::Ours;
 use stage::{KINDS, Kind, Stage, VAULT};
 use tree::{DELETED, EDITED, RENAMED, Tree};
-
-/// What a step comes to. What went wrong is text for whoever reads the test's output.
-pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const CASE: Duration = Duration::from_secs(170);
 

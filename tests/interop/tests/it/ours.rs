@@ -17,8 +17,8 @@ use obsync_core::{Budget, SyncOptions, SyncRun};
 use obsync_local::{About, FolderOptions, FolderStore, SqliteStateStore, StateDir, destination};
 use tokio_util::sync::CancellationToken;
 
-use crate::Outcome;
 use crate::stage::{ACCOUNT, Stage, VAULT};
+use obsync_interop::Outcome;
 
 const AGENT: &str = "obsync-interop/0.1";
 

@@ -6,10 +6,10 @@ use obsidian_sync::{EncryptionVersion, Password, VaultId};
 use obsync_devserver::{DevServer, VaultSpec};
 use tempfile::TempDir;
 
-use crate::Outcome;
-use crate::install::Client;
-use crate::official::Official;
 use crate::tree::Tree;
+use obsync_interop::Outcome;
+use obsync_interop::install::Client;
+use obsync_interop::official::Official;
 
 /// Who signs in.
 pub(crate) const ACCOUNT: (&str, &str) = ("someone@example.com", "account password");

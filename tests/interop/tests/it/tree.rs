@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use obsidian_sync::crypto::VaultCipher;
 use obsidian_sync::{ContentHash, EncodedName, EncryptionVersion};
 
-use crate::Outcome;
+use obsync_interop::Outcome;
 
 const PIECE: usize = 2 * 1024 * 1024;
 /// What encryption adds.

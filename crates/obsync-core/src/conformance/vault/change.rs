@@ -200,6 +200,51 @@ pub async fn removes_only_what_was_expected(home: &impl VaultHome) {
     assert_eq!(kind(removed), Some(StoreErrorKind::Changed));
 }
 
+/// Many at once: each is removed, or kept, for itself.
+pub async fn removes_many(home: &impl VaultHome) {
+    let store = home.open().await;
+    let mut removals = Vec::new();
+    for name in [
+        "a.md",
+        "d/b & <c>.md",
+        "trailing ",
+        "edited.md",
+        "gone.md",
+        "e/missed.md",
+    ] {
+        let text = format!("text of {name}");
+        let stamp = new(&*store, name, text.as_bytes()).await;
+        let retire = match name {
+            "e/missed.md" => Retire::Trash,
+            _ => Retire::Discard,
+        };
+        removals.push((path(name), stamp, retire));
+    }
+    home.write("edited.md", b"by somebody").await;
+    home.remove("gone.md").await;
+    home.write("beside.md", b"not named").await;
+    let asked: Vec<_> = removals
+        .iter()
+        .map(|(path, stamp, retire)| (path, stamp, *retire))
+        .collect();
+    let results = store.remove_files(&asked).await;
+    assert_eq!(results.len(), asked.len());
+    for ((path, ..), result) in asked.iter().zip(results) {
+        let changed = (path.as_str() == "edited.md").then_some(StoreErrorKind::Changed);
+        assert_eq!(kind(result), changed, "{path:?}");
+        assert_eq!(home.read(path.as_str()).await.is_some(), changed.is_some());
+    }
+    assert_eq!(
+        home.read("edited.md").await.as_deref(),
+        Some(&b"by somebody"[..])
+    );
+    assert!(home.read("beside.md").await.is_some());
+    if let Some(trashed) = home.trashed().await {
+        assert_eq!(trashed, [b"text of e/missed.md"]);
+    }
+    assert!(store.remove_files(&[]).await.is_empty());
+}
+
 /// What somebody may miss is in the trash afterwards; what is discarded is not.
 pub async fn trashes(home: &impl VaultHome) {
     let store = home.open().await;

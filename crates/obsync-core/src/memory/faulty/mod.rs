@@ -33,6 +33,7 @@ pub enum Op {
     Flush,
     Sweep,
     Commit,
+    Checkpoint,
     SetStatus,
 }
 

@@ -62,6 +62,15 @@ impl<S: StateStore> StateStore for FailingStateStore<S> {
         )
     }
 
+    async fn checkpoint(&self) -> Result<(), StoreError> {
+        effect!(
+            self.faults,
+            Op::Checkpoint,
+            None,
+            self.inner.checkpoint().await
+        )
+    }
+
     async fn status(&self) -> Result<RunStatus, StoreError> {
         self.faults.alive()?;
         self.inner.status().await

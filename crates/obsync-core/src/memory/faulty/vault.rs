@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use obsidian_sync::ContentHash;
 
-use super::{Faults, Op, effect};
+use super::{Faults, Op, effect, gone};
 use crate::path::{PathProblem, VaultPath};
 use crate::store::{
     Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,
@@ -65,6 +65,10 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
 
     fn folding(&self) -> Folding {
         self.inner.folding()
+    }
+
+    fn has_folders(&self) -> bool {
+        self.inner.has_folders()
     }
 
     fn marks_own_files(&self) -> bool {
@@ -142,6 +146,20 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         }))
     }
 
+    async fn stage_stream_of(
+        &self,
+        path: &VaultPath,
+        meta: &FileMeta,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        let staged = self.inner.stage_stream_of(path, meta);
+        let inner = effect!(self.faults, Op::StageStream, Some(path), staged.await)?;
+        Ok(Box::new(FailingWriter {
+            inner,
+            path: path.clone(),
+            faults: self.faults.clone(),
+        }))
+    }
+
     async fn stage_copy(
         &self,
         source: &VaultPath,
@@ -204,6 +222,37 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
     ) -> Result<(), StoreError> {
         let removed = self.inner.remove_file(path, stamp, retire);
         effect!(self.faults, Op::RemoveFile, Some(path), removed.await)
+    }
+
+    /// Each removal is an effect of its own: a crash falls between any two.
+    async fn remove_files(
+        &self,
+        removals: &[(&VaultPath, &Stamp, Retire)],
+    ) -> Vec<Result<(), StoreError>> {
+        let mut crash = false;
+        let mut entered = Vec::with_capacity(removals.len());
+        for (path, ..) in removals {
+            entered.push(match crash {
+                true => Err(gone()),
+                false => self.faults.enter(Op::RemoveFile, Some(path)).map(|last| {
+                    crash = last;
+                }),
+            });
+        }
+        let allowed: Vec<_> = entered
+            .iter()
+            .zip(removals)
+            .filter(|(entered, _)| entered.is_ok())
+            .map(|(_, removal)| *removal)
+            .collect();
+        let mut done = self.inner.remove_files(&allowed).await.into_iter();
+        let left = self.faults.leave(crash).is_err();
+        let results = entered.into_iter().map(|entered| {
+            entered?;
+            let done = done.next().unwrap_or_else(|| Err(gone()));
+            if left { Err(gone()) } else { done }
+        });
+        results.collect()
     }
 
     async fn create_folder(&self, path: &VaultPath) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::Outcome;
 use crate::install::Client;
-use crate::process::run;
+use crate::process::{Ended, run};
 
 const PRELOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/preload.mjs");
 const CALL: Duration = Duration::from_secs(40);
@@ -16,7 +16,8 @@ const CALL: Duration = Duration::from_secs(40);
 const SYNC: Duration = Duration::from_secs(90);
 
 /// One installation of the official client, signed in.
-pub(crate) struct Official {
+#[derive(Debug)]
+pub struct Official {
     client: Client,
     home: PathBuf,
     api: String,
@@ -27,7 +28,7 @@ impl Official {
     ///
     /// # Errors
     /// Where the client fails.
-    pub(crate) async fn sign_in(
+    pub async fn sign_in(
         client: Client,
         home: PathBuf,
         api: String,
@@ -44,7 +45,7 @@ impl Official {
     ///
     /// # Errors
     /// Where the client fails.
-    pub(crate) async fn create(&self, name: &str, password: Option<&str>) -> Outcome<()> {
+    pub async fn create(&self, name: &str, password: Option<&str>) -> Outcome<()> {
         let encryption = if password.is_some() {
             "end-to-end"
         } else {
@@ -70,12 +71,7 @@ impl Official {
     ///
     /// # Errors
     /// Where the client fails.
-    pub(crate) async fn link(
-        &self,
-        vault: &str,
-        password: Option<&str>,
-        folder: &Path,
-    ) -> Outcome<()> {
+    pub async fn link(&self, vault: &str, password: Option<&str>, folder: &Path) -> Outcome<()> {
         let folder = text(folder)?;
         let mut args = vec!["sync-setup", "--vault", vault, "--path", folder];
         args.extend(["--device-name", "official"]);
@@ -104,16 +100,25 @@ impl Official {
     ///
     /// # Errors
     /// Where the client fails, or does not say that it is done.
-    pub(crate) async fn sync(&self, folder: &Path) -> Outcome<()> {
-        let said = self.call(SYNC, &["sync", "--path", text(folder)?]).await?;
+    pub async fn sync(&self, folder: &Path) -> Outcome<()> {
+        self.sync_within(SYNC, folder).await.map(drop)
+    }
+
+    /// Syncs once, in both directions, with this much time; says what the process took.
+    ///
+    /// # Errors
+    /// Where the client fails, or does not say that it is done.
+    pub async fn sync_within(&self, limit: Duration, folder: &Path) -> Outcome<Ended> {
+        let ended = self.call(limit, &["sync", "--path", text(folder)?]).await?;
+        let said = &ended.output;
         if said.contains("Fully synced") {
-            Ok(())
+            Ok(ended)
         } else {
             Err(format!("the official client did not finish its sync:\n{said}").into())
         }
     }
 
-    async fn call(&self, limit: Duration, args: &[&str]) -> Outcome<String> {
+    async fn call(&self, limit: Duration, args: &[&str]) -> Outcome<Ended> {
         let mut command = Command::new(&self.client.node);
         command
             .arg("--import")

@@ -24,18 +24,18 @@ const TRY: Duration = Duration::from_secs(30);
 
 /// The installed client.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+pub struct Client {
     /// Node 22.
-    pub(crate) node: PathBuf,
+    pub node: PathBuf,
     /// The client's entry.
-    pub(crate) cli: PathBuf,
+    pub cli: PathBuf,
 }
 
 /// The client, or the tool that is missing to install it.
 ///
 /// # Errors
 /// Where the tools are there, and yet it can't be installed.
-pub(crate) async fn client() -> Outcome<Result<Client, String>> {
+pub async fn client() -> Outcome<Result<Client, String>> {
     // A failure too holds for all tests: a second try would wait as long again.
     static FOUND: OnceCell<Result<Result<Client, String>, String>> = OnceCell::const_new();
     let find = async || find_or_install().await.map_err(|error| error.to_string());

@@ -1,0 +1,5 @@
+//! The stand-ins themselves.
+
+#![allow(clippy::unwrap_used)]
+
+mod runtime;
