@@ -6,10 +6,15 @@ CARGO ?= cargo
 # The interop test installs the official client; it has a target of its own.
 WORKSPACE := --workspace --exclude obsync-interop
 
-.PHONY: help demo test interop check fmt clippy doc deny arrows bench man
+# What the function runs on; `make lambda-local` takes more arguments, and a zip that is there.
+ARCH ?= arm64
+ARGS ?=
+ZIP ?=
+
+.PHONY: help demo test interop check fmt clippy doc deny arrows dependencies sbom budgets bench man build-lambda lambda-local check-deploy
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Sync a sample vault from the built-in dev server to build/demo
 	$(CARGO) build --locked -p obsync-cli -p obsync-devserver
@@ -21,7 +26,7 @@ test: ## Run all tests but the interop ones
 interop: ## Test against the official client, which this installs from npm into a cache
 	$(CARGO) test --locked -p obsync-interop -- --nocapture
 
-check: fmt clippy doc arrows deny ## Check format, lints, docs, crate arrows and licences
+check: fmt clippy doc arrows dependencies deny budgets ## Check format, lints, docs, crate arrows, licences and budgets
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -35,6 +40,9 @@ doc:
 arrows:
 	scripts/check-arrows.sh
 
+dependencies:
+	scripts/check-dependencies.sh
+
 deny:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny --locked check bans licenses sources; \
@@ -42,8 +50,26 @@ deny:
 		echo "cargo-deny is not installed: licences not checked (cargo install cargo-deny)"; \
 	fi
 
-bench: ## Measure, and print a table beside the bounds
-	$(CARGO) run --locked --release -p obsync-bench
+budgets: ## Compare instruction counts of the pure parts with their budgets (WRITE=1 sets them)
+	$(CARGO) run --locked -q --release -p obsync-counts -- check $(if $(WRITE),--write)
+
+bench: ## Measure, and print a table beside the bounds (LINES="notes idle" for some of it)
+	$(CARGO) build --locked --release -p obsync-counts
+	$(CARGO) build --locked --profile lambda -p obsync-lambda --bins --example hello
+	$(CARGO) run --locked --release -p obsync-bench -- $(LINES)
+
+build-lambda: ## Build the function's zip, build/obsync-lambda.zip (ARCH=x86_64 for the other kind)
+	scripts/build-lambda.sh --arch $(ARCH)
+
+lambda-local: ## Run the function here on sample events (ARGS=--serve to send it your own)
+	$(if $(ZIP),,scripts/build-lambda.sh --profile dev --out build/obsync-lambda-local.zip)
+	$(CARGO) run --locked -q -p obsync-lambda-local -- --zip $(or $(ZIP),build/obsync-lambda-local.zip) $(ARGS)
+
+check-deploy: ## Check the templates in deploy/, and run the state machine on an emulator
+	scripts/check-deploy.sh
+
+sbom: ## Write what each binary is made of to build/sbom (needs cargo-cyclonedx)
+	scripts/sbom.sh
 
 man: ## Write the man page and shell completions to build/
 	mkdir -p build/man build/completions

@@ -19,8 +19,9 @@ must_not() {
 	done
 }
 
-ours_above_protocol="obsync-core obsync-config obsync-local obsync-s3 obsync-cli obsync-devserver"
-front_end="clap indicatif rpassword tracing-subscriber"
+ours_above_protocol="obsync-core obsync-config obsync-local obsync-s3 obsync-cli obsync-lambda obsync-devserver"
+front_end_of_terminals="clap indicatif rpassword"
+front_end="$front_end_of_terminals tracing-subscriber"
 # shellcheck disable=SC2086
 {
 	must_not obsidian-sync "" $ours_above_protocol $front_end rusqlite
@@ -30,7 +31,8 @@ front_end="clap indicatif rpassword tracing-subscriber"
 	must_not obsync-local "" obsync-config obsync-s3 obsync-cli obsync-devserver $front_end object_store
 	must_not obsync-s3 "" obsync-config obsync-local obsync-cli obsync-devserver $front_end rusqlite aws-config aws-lc-sys openssl-sys
 	must_not obsync-devserver "" obsync-core obsync-config obsync-local obsync-s3 obsync-cli
-	must_not obsync-cli "" obsync-devserver
+	must_not obsync-cli "" obsync-lambda obsync-devserver
+	must_not obsync-lambda "" obsync-local obsync-cli obsync-devserver obsync-doubles $front_end_of_terminals rusqlite libsqlite3-sys aws-lc-sys openssl-sys
 }
 [ "$failed" = 0 ] && echo "arrows point down"
 exit "$failed"

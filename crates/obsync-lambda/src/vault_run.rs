@@ -1,0 +1,386 @@
+//! One vault's turn: found, opened, synced, let go. Whatever happens in it stays in it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use obsidian_sync::Vault;
+use obsync_config::{
+    Account, NoPrompt, OpenError, PasswordFlag, PasswordSources, Settings, open_vault_with,
+};
+use obsync_core::clock::SystemClock;
+use obsync_core::report::Report;
+use obsync_core::{Budget, StoreErrorKind, SyncError, SyncRun};
+use obsync_s3::{About, Place};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
+
+use crate::answer::{VaultAnswer, VaultError, VaultStatus};
+use crate::deadline::Deadline;
+use crate::event::VaultRequest;
+use crate::logging;
+use crate::metrics::{Invocation, VaultMetrics};
+use crate::told::Told;
+use crate::tools::{Tools, USER_AGENT};
+
+/// How long a run that is over may take to let others in.
+const LETTING_GO: Duration = Duration::from_secs(10);
+
+/// What all vaults of one invocation share.
+pub(crate) struct Work {
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) settings: Settings,
+    pub(crate) account: Account,
+    pub(crate) budget: Budget,
+    pub(crate) metrics: Invocation,
+}
+
+/// One vault that is to be synced.
+pub(crate) struct Turn {
+    pub(crate) request: VaultRequest,
+    pub(crate) full: bool,
+    pub(crate) deadline: Arc<Deadline>,
+    /// Vaults side by side.
+    pub(crate) slots: Arc<Semaphore>,
+}
+
+/// How a vault's turn ended.
+pub(crate) struct Ended {
+    /// The id or name that it was asked for by.
+    pub(crate) wanted: String,
+    /// The vault, if it got as far as being found.
+    pub(crate) vault: Option<Vault>,
+    pub(crate) outcome: Result<Report, Fault>,
+    /// Whether most of the time had gone to others before it began.
+    pub(crate) late: bool,
+}
+
+/// Why a turn brought no report.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The time was over before anything was changed.
+    Stopped,
+    /// Nobody knows how far it came: it hung or panicked.
+    GaveUp(VaultError),
+    /// Anything else.
+    Error(VaultError),
+}
+
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<SyncError> for Fault {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Stopped => Self::Stopped,
+            error => Self::Error(VaultError::from(&error)),
+        }
+    }
+}
+
+impl From<OpenError> for Fault {
+    fn from(error: OpenError) -> Self {
+        Self::Error(VaultError::from(&error))
+    }
+}
+
+impl Ended {
+    /// Whether it failed for credentials that may have been changed meanwhile.
+    pub(crate) fn may_be_old_credentials(&self) -> bool {
+        const WORDS: [&str; 7] = [
+            "credentials_missing",
+            "not_signed_in",
+            "unauthorized",
+            "wrong_credentials",
+            "wrong_vault_password",
+            "two_factor_required",
+            "two_factor_refused",
+        ];
+        matches!(&self.outcome, Err(Fault::Error(error)) if WORDS.contains(&error.kind))
+    }
+
+    /// As the caller is told.
+    pub(crate) fn answer(&self) -> VaultAnswer {
+        let wanted = self.wanted.as_str();
+        let (id, name) = match &self.vault {
+            Some(vault) => (vault.id.as_str(), vault.name.as_str()),
+            None => (wanted, wanted),
+        };
+        match &self.outcome {
+            Ok(report) => VaultAnswer::of_report(id, name, report),
+            Err(Fault::Error(error) | Fault::GaveUp(error)) => {
+                VaultAnswer::failed(id, name, error.clone())
+            }
+            // Others had the time; they end some day, and then it is this one's turn.
+            Err(Fault::Stopped) if self.late => {
+                let message = "its turn did not come in time: send the event again";
+                let error = VaultError::new("stopped", message);
+                VaultAnswer {
+                    status: VaultStatus::Partial,
+                    ..VaultAnswer::failed(id, name, error)
+                }
+            }
+            Err(Fault::Stopped) => VaultAnswer::of_error(id, name, &SyncError::Stopped),
+        }
+    }
+}
+
+/// What is known of a turn while it goes on.
+#[derive(Default)]
+struct Seen {
+    vault: OnceLock<Vault>,
+    /// When it had its slot.
+    began: OnceLock<Instant>,
+    /// It waits for another turn on the same vault.
+    waits: AtomicBool,
+    metrics: Mutex<Option<VaultMetrics>>,
+}
+
+/// Syncs one vault. A panic, or a hang past the time of the answer, is a failure like any other.
+pub(crate) async fn take_turn(work: Arc<Work>, turn: Turn) -> Ended {
+    let seen = Arc::new(Seen::default());
+    let (wanted, deadline) = (turn.request.vault.clone(), Arc::clone(&turn.deadline));
+    let run = sync(Arc::clone(&work), turn, Arc::clone(&seen)).instrument(logging::vault(&wanted));
+    let outcome = supervise(deadline.answer_at(), run).await;
+    let began = seen.began.get();
+    let ended = Ended {
+        vault: seen.vault.get().cloned(),
+        late: seen.waits.load(Ordering::SeqCst)
+            || began.is_none_or(|began| deadline.is_late(*began)),
+        wanted,
+        outcome,
+    };
+    measure(&work, &seen, &ended);
+    tidy(&work, &ended).await;
+    ended
+}
+
+/// Writes a vault's metrics, however its turn ended, and says so.
+fn measure(work: &Work, seen: &Seen, ended: &Ended) {
+    let answer = ended.answer();
+    let span = logging::vault(&answer.vault_id);
+    span.in_scope(|| crate::told::end(&answer));
+    let metrics = seen
+        .metrics
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let metrics = metrics.unwrap_or_else(|| work.metrics.vault(&answer.vault_id));
+    match &ended.outcome {
+        // What it did before is told when it is dropped.
+        Err(Fault::GaveUp(_)) => drop(metrics),
+        _ => metrics.finish(&answer),
+    }
+}
+
+/// What a turn that went wrong, or that took much memory, leaves behind for the next invocation.
+async fn tidy(work: &Work, ended: &Ended) {
+    let tools = &work.tools;
+    let wrong = matches!(ended.outcome, Err(Fault::Error(_) | Fault::GaveUp(_)));
+    if wrong {
+        // It may have gone wrong because of what is remembered.
+        tools.vaults.forget().await;
+    }
+    let large = crate::memory::resident().is_some_and(|bytes| bytes > tools.memory / 2);
+    if let Some(vault) = &ended.vault
+        && (wrong || large)
+    {
+        tools.homes.forget(&vault.id);
+    }
+}
+
+/// Runs work apart from everything else, until it ends or the time is over.
+async fn supervise<T: Send + 'static>(
+    until: Instant,
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    let task = AbortOnDropHandle::new(tokio::spawn(work));
+    match tokio::time::timeout_at(until, task).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => {
+            let text = match error.try_into_panic() {
+                Ok(panic) => panic_text(&*panic),
+                Err(_) => "it was aborted".to_owned(),
+            };
+            let message = format!("a bug in obsync stopped this vault's run: {text}");
+            Err(Fault::GaveUp(VaultError::new("internal", message)))
+        }
+        Err(_) => {
+            let message = "the run could not be ended in time; what was saved stays, and the next \
+                           run looks at the rest again";
+            Err(Fault::GaveUp(VaultError::new("timeout", message)))
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it does not say why".to_owned())
+}
+
+async fn sync(work: Arc<Work>, turn: Turn, seen: Arc<Seen>) -> Result<Report, Fault> {
+    let deadline = &turn.deadline;
+    let opened = tokio::select! {
+        biased;
+        () = deadline.stop().cancelled() => return Err(Fault::Stopped),
+        opened = open(&work, &turn, &seen) => opened?,
+    };
+    tracing::info!(full = turn.full, name = %obsync_core::escape_name(&opened.run.vault_name), "syncing");
+    let report = opened.run.run().await;
+    let_go(&opened.run, deadline).await;
+    let report = report?;
+    crate::told::summary(&report);
+    Ok(report)
+}
+
+/// A run that is ready, and what keeps others from it meanwhile.
+struct Opened {
+    run: SyncRun,
+    _turn: OwnedMutexGuard<()>,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+async fn open(work: &Work, turn: &Turn, seen: &Seen) -> Result<Opened, Fault> {
+    let Work {
+        tools,
+        settings,
+        account,
+        budget,
+        metrics,
+    } = work;
+    // Never closed; without a permit nothing is lost but the limit.
+    let slot = Arc::clone(&turn.slots).acquire_owned().await.ok();
+    seen.began.get_or_init(Instant::now);
+    let found = tools.vaults.find(account, &tools.rest, &turn.request.vault);
+    let found = found.await?;
+    let vault = seen.vault.get_or_init(|| found.vault);
+    tracing::Span::current().record("vault_id", vault.id.as_str());
+    seen.waits.store(true, Ordering::SeqCst);
+    let only = tools.turns.wait(&vault.id).await;
+    seen.waits.store(false, Ordering::SeqCst);
+    let metrics = metrics.vault(vault.id.as_str());
+    let counters = metrics.counters();
+    *seen.metrics.lock().unwrap_or_else(PoisonError::into_inner) = Some(metrics);
+
+    let password = turn.request.password.clone().map(PasswordFlag::Plain);
+    let passwords = PasswordSources {
+        flag: password.as_ref(),
+        credentials: &settings.credentials,
+        prompt: &NoPrompt,
+    };
+    let open = open_vault_with(account, &tools.rest, vault, passwords, &tools.keys).await?;
+    let about = About {
+        vault: vault.id.clone(),
+        name: vault.name.clone(),
+        shared_name: found.shared_name,
+        place: Place::Usual,
+    };
+    let home = tools
+        .homes
+        .open_alone(&about)
+        .await
+        .map_err(SyncError::from)?;
+    let mut options = tools.options.clone();
+    options.full = turn.full;
+    options.finishing = turn.deadline.finishing();
+    options.closing = turn.deadline.closing();
+    let run = SyncRun {
+        vault: vault.id.clone(),
+        vault_name: vault.name.clone(),
+        connector: open
+            .connector
+            .device(&options.device)
+            .user_agent(USER_AGENT),
+        cipher: open.cipher,
+        store: Arc::new(home.files),
+        state: Arc::new(home.state),
+        options,
+        budget: budget.clone(),
+        progress: Arc::new(Told(counters)),
+        clock: Arc::new(SystemClock),
+        stop: turn.deadline.stop().clone(),
+    };
+    Ok(Opened {
+        run,
+        _turn: only,
+        _slot: slot,
+    })
+}
+
+/// Lets other runs in at once, also after an early end. A run that ended well has done so.
+async fn let_go(run: &SyncRun, deadline: &Deadline) {
+    // Before the time of the answer: what the run did is to be told.
+    let until = (Instant::now() + LETTING_GO).min(deadline.answer_at() - deadline.closing() / 8);
+    let told = match tokio::time::timeout_at(until, run.state.checkpoint()).await {
+        Ok(Ok(())) => return,
+        // Another run is in already.
+        Ok(Err(error)) if error.kind == StoreErrorKind::Busy => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    tracing::warn!("the vault is kept from other runs for half a minute more: {told}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_hangs_or_panics_is_a_failure() {
+        let soon = || Instant::now() + Duration::from_secs(5);
+        let fine = supervise(soon(), async { Ok(7) }).await;
+        assert_eq!(fine.unwrap(), 7);
+
+        let dropped = Arc::new(());
+        let held = Arc::clone(&dropped);
+        let hang = async move {
+            std::future::pending::<()>().await;
+            drop(held);
+            Ok(())
+        };
+        let fault = supervise(soon(), hang).await.unwrap_err();
+        let error = told(fault);
+        assert_eq!((error.kind, error.retryable), ("timeout", true));
+        tokio::task::yield_now().await;
+        assert_eq!(Arc::strong_count(&dropped), 1, "it does not go on");
+
+        let fault = supervise(soon(), async { panic_of(7) });
+        let error = told(fault.await.unwrap_err());
+        assert_eq!(error.kind, "internal");
+        assert!(error.message.ends_with(": no such case: 7"), "{error:?}");
+    }
+
+    fn told(fault: Fault) -> VaultError {
+        match fault {
+            Fault::GaveUp(error) => error,
+            Fault::Stopped | Fault::Error(_) => panic!("{fault:?}"),
+        }
+    }
+
+    fn panic_of(case: u32) -> Result<(), Fault> {
+        panic!("no such case: {case}")
+    }
+
+    #[test]
+    fn a_vault_whose_turn_did_not_come_is_sent_again() {
+        let ended = |late| Ended {
+            wanted: "Notes".to_owned(),
+            vault: None,
+            outcome: Err(Fault::Stopped),
+            late,
+        };
+        let answer = ended(true).answer();
+        assert_eq!(answer.status, VaultStatus::Partial);
+        assert_eq!(answer.error.unwrap().kind, "stopped");
+        let answer = ended(false).answer();
+        assert_eq!(answer.status, VaultStatus::Failed);
+        assert_eq!(answer.error.unwrap().kind, "timeout");
+        assert_eq!((&*answer.vault_id, &*answer.name), ("Notes", "Notes"));
+    }
+}

@@ -1,0 +1,121 @@
+//! Invocations that are too short for their work.
+
+use std::time::Duration;
+
+use obsync_devserver::{Action, Fault, Point};
+use serde_json::json;
+
+use crate::world::{LONG, World, end, error, metrics, sync};
+
+/// An invocation whose time runs out. Three quarters of it are for work: enough to begin, on a
+/// machine that is busy.
+const SHORT: Duration = Duration::from_secs(8);
+
+/// A vault of many files.
+fn many(world: &World) -> obsidian_sync::VaultId {
+    let vault = world.vault("Many");
+    for number in 0..40 {
+        world.put(&vault, &format!("{number}.md"), &format!("note {number}"));
+    }
+    vault
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_invocation_goes_on_where_this_one_stopped() {
+    let (mut world, _) = World::with_vault().await;
+    world.set("LAMBDA_MAX_CONCURRENT", "1");
+    let vault = many(&world);
+    let function = world.start().await;
+    let stuck = Fault::new(Point::Pull, Action::Hang).after(20);
+    world.server.faults().set(stuck).unwrap();
+    let answer = function.invoke(sync("Many"), SHORT).await.answer();
+    assert_eq!(answer["status"], "partial", "{answer}");
+    let one = &answer["vaults"][0];
+    let done = one["files_downloaded"].as_u64().unwrap();
+    assert!(
+        (20..=21).contains(&done),
+        "the empty file needs no pull: {answer}"
+    );
+    assert!(one["remaining"].as_u64().unwrap() > 0, "{answer}");
+    let lease = world.document(&vault, ".lease.json");
+    assert_eq!(lease["owner"], json!(null), "others may come in");
+    let status = json!({"type": "status", "vault_ids": [vault]});
+    let stands = function.invoke(status, LONG).await.answer();
+    assert_eq!(stands["vaults"][0]["progress"]["done"], done, "{stands}");
+
+    world.server.faults().clear();
+    let answer = function.invoke(sync("Many"), LONG).await.answer();
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(world.objects("Many"), world.tree(&vault));
+    let stats = world.server.stats();
+    let pulls = &stats.pulls[&vault];
+    assert_eq!(pulls.len(), 42);
+    assert_eq!(
+        stats.pulled(),
+        43,
+        "only the file that hung was asked for again"
+    );
+    let told = metrics(&function, 2).await;
+    let partial: Vec<_> = told.iter().map(|line| &line["PartialSyncs"]).collect();
+    assert_eq!(partial, [&json!(1), &json!(0)]);
+    let output = end(function).await;
+    assert!(output.contains("less of it is kept back than LAMBDA_TIMEOUT_BUFFER says"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_may_ask_for_less_time_than_there_is() {
+    let (world, _) = World::with_vault().await;
+    let function = world.start().await;
+    let stuck = Fault::new(Point::Ready, Action::Hang);
+    world.server.faults().set(stuck).unwrap();
+    let mut event = sync("Notes");
+    event["options"] = json!({"timeout_minutes": 0.05});
+    let (kind, message) = error(function.invoke(event, LONG).await);
+    assert_eq!(kind, "Obsync.Timeout");
+    assert!(
+        message.contains("give the function a longer timeout"),
+        "{message}"
+    );
+    end(function).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vaults_whose_turn_does_not_come_are_sent_again() {
+    let (world, first) = World::with_vault().await;
+    let second = world.vault("Second");
+    let function = world.start().await;
+    let stuck = Fault::new(Point::Pull, Action::Hang).after(1);
+    world.server.faults().set(stuck).unwrap();
+    let event = json!({
+        "type": "sync_multiple",
+        "vaults": [{"vault_id": first}, {"vault_id": second}],
+        "options": {"max_concurrent": 1},
+    });
+    let answer = function.invoke(event.clone(), SHORT).await.answer();
+    assert_eq!(answer["status"], "partial", "{answer}");
+    assert_eq!(answer["vaults"][1]["status"], "partial");
+    assert_eq!(answer["vaults"][1]["error"]["kind"], "stopped");
+    world.server.faults().clear();
+    let answer = function.invoke(event, LONG).await.answer();
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(world.objects("Second"), world.tree(&second));
+    end(function).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_goes_out_whatever_hangs() {
+    // Where nobody answers: the bucket, the service.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let deaf = format!("http://{}", deaf.local_addr().unwrap());
+    for name in ["AWS_ENDPOINT_URL_S3", "OBSIDIAN_API_URL"] {
+        let (mut world, _) = World::with_vault().await;
+        world.set(name, &deaf);
+        world.set("LAMBDA_DOWNLOAD_ON_STARTUP", "false");
+        let function = world.start().await;
+        let (kind, _) = error(function.invoke(sync("Notes"), SHORT).await);
+        assert_eq!(kind, "Obsync.Timeout", "{name}");
+        let told = metrics(&function, 1).await;
+        assert_eq!(told[0]["Failures"], 1, "{name}");
+        end(function).await;
+    }
+}
