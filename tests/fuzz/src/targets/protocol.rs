@@ -1,0 +1,184 @@
+//! What the service says: frames, records, names, contents, hosts.
+
+use std::net::Ipv4Addr;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use obsidian_sync::crypto::{VaultCipher, VaultKey};
+use obsidian_sync::session::{Incoming, Session};
+use obsidian_sync::wire::{InitRequest, PushRequest, RawRecord, Request};
+use obsidian_sync::{
+    EncodedName, EncryptionVersion, Password, Token, Uid, VaultId, VaultVersion, host,
+};
+use obsync_core::feed::Collector;
+use obsync_core::{VaultPath, escape_name};
+
+/// One cipher of each scheme; the key is derived once.
+static CIPHERS: LazyLock<Vec<VaultCipher>> = LazyLock::new(|| {
+    let key = VaultKey::derive(&Password::new("fuzz"), "salt");
+    [
+        EncryptionVersion::V0,
+        EncryptionVersion::V2,
+        EncryptionVersion::V3,
+    ]
+    .map(|version| VaultCipher::new(version, &key, "salt"))
+    .to_vec()
+});
+
+/// A conversation: lines that the service says, and, after `>`, what we ask before the next. A line
+/// after `*` comes as a binary frame.
+pub(super) fn frames(input: &[u8]) {
+    let mut session = Session::new();
+    let init = Request::Init(InitRequest {
+        token: Token::new("marked-token"),
+        id: VaultId::new("vault"),
+        keyhash: Token::new("marked-keyhash"),
+        version: VaultVersion(0),
+        initial: true,
+        device: "fuzz".to_owned(),
+        encryption_version: 3,
+    });
+    session.send(&init).unwrap();
+    for line in input.split(|&byte| byte == b'\n') {
+        let said = match line {
+            [b'>', which, ..] => {
+                let request = match which {
+                    b'p' => Request::Pull { uid: Uid(7) },
+                    b'u' => Request::Push(PushRequest {
+                        size: Some(3 << 20),
+                        pieces: Some(2),
+                        ..PushRequest::default()
+                    }),
+                    b'h' => Request::History {
+                        path: EncodedName::default(),
+                        last: None,
+                    },
+                    b'd' => Request::Deleted {
+                        suppressrenames: true,
+                    },
+                    b's' => Request::Size,
+                    b'n' => Request::Usernames,
+                    _ => Request::Ping,
+                };
+                // Out of turn it is refused; that is no end.
+                session.send(&request).map(drop)
+            }
+            [b'*', content @ ..] => {
+                let frame = Incoming::Binary(Bytes::copy_from_slice(content));
+                session.receive(frame).map(drop)
+            }
+            text => {
+                let text = String::from_utf8_lossy(text);
+                session.receive(Incoming::Text(&text)).map(drop)
+            }
+        };
+        if let Err(error) = said {
+            let told = format!("{error} {error:?}");
+            let said = ["marked-token", "marked-keyhash"].map(|secret| told.contains(secret));
+            assert_eq!(said, [false; 2], "a secret in: {told}");
+        }
+    }
+}
+
+/// A backlog, one record a line.
+pub(super) fn records(input: &[u8]) {
+    for (cipher, initial) in CIPHERS.iter().zip([true, false, false]) {
+        let mut collector = Collector::new(cipher, initial);
+        let mut taken = 0;
+        for line in input.split(|&byte| byte == b'\n') {
+            if let Ok(raw) = serde_json::from_slice::<RawRecord>(line) {
+                collector.take(&raw);
+                taken += 1;
+            }
+        }
+        let feed = collector.finish(VaultVersion(3));
+        assert_eq!(feed.count, taken);
+        assert!(feed.version.0 >= feed.highest.0);
+        assert!(feed.records.is_sorted_by_key(|record| record.uid));
+    }
+}
+
+/// Encoded names: damaged ones are refused; what opens comes from this very text.
+pub(super) fn names(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let name = EncodedName::new(text.clone());
+    for cipher in CIPHERS.iter() {
+        if let Ok(plain) = cipher.decode_name(&name) {
+            // Nobody who lacks the key makes one: it is an unchanged one, in some spelling.
+            assert!(plain.len() <= text.len());
+        }
+        let _ = cipher.decode_hash(&name);
+        let back = cipher.decode_name(&cipher.encode_name(&text)).unwrap();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        assert_eq!(back, text);
+    }
+}
+
+/// Sealed contents: the two ways to open them agree on every input, cut anywhere.
+pub(super) fn content(input: &[u8]) {
+    let (&cut, sealed) = input.split_first().unwrap_or((&0, &[]));
+    for cipher in CIPHERS.iter() {
+        agree(cipher, sealed, usize::from(cut));
+        let good = cipher.seal_with_iv(sealed, [7; 12]);
+        assert_eq!(cipher.open(good.clone()).unwrap(), sealed);
+        agree(cipher, &good, usize::from(cut));
+        let mut bad = good;
+        if let Some(byte) = bad.get_mut(usize::from(cut)) {
+            *byte ^= 1;
+            assert!(cipher.open(bad.clone()).is_err());
+            agree(cipher, &bad, 3);
+        }
+    }
+}
+
+fn agree(cipher: &VaultCipher, sealed: &[u8], cut: usize) {
+    let whole = cipher.open(sealed.to_vec());
+    let mut opener = cipher.opener();
+    let mut plain = Vec::new();
+    for piece in sealed.chunks(cut + 1) {
+        opener.update(piece, &mut plain);
+    }
+    match (whole, opener.finish()) {
+        (Ok(whole), Ok(())) => assert_eq!(whole, plain),
+        (Err(_), Err(_)) => {}
+        (whole, streamed) => panic!("{} but {}", whole.is_ok(), streamed.is_ok()),
+    }
+}
+
+/// Names as they come out of decryption.
+pub(super) fn paths(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let shown = escape_name(&text);
+    assert!(!shown.chars().any(char::is_control), "{shown:?}");
+    let Ok(path) = VaultPath::parse(&text) else {
+        return;
+    };
+    assert!(!path.as_str().starts_with('/') && !path.as_str().contains('\0'));
+    for segment in path.segments() {
+        assert!(!matches!(segment, "" | "." | ".."), "{path:?}");
+    }
+    assert_eq!(VaultPath::parse(path.as_str()).as_ref(), Ok(&path));
+    assert_eq!(path.depth(), path.segments().count());
+    let (_, _, _) = (path.comparable(), path.extension(), path.display());
+    assert!(path.ancestors().all(|above| path.is_within(above.as_str())));
+}
+
+/// Host names of a vault list: a token goes to none but the service's and this computer.
+pub(super) fn hosts(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if let Ok(url) = host::sync_url(&text) {
+        let host = url.host_str().unwrap();
+        let ours = host.ends_with(".obsidian.md") && url.scheme() == "wss";
+        assert!(ours || (is_here(host) && url.scheme() == "ws"), "{text:?} became {url}");
+        assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+    }
+    if let Ok(url) = host::api_base(&text) {
+        let here = url.host_str().is_some_and(is_here);
+        assert!(url.scheme() == "https" || here, "{text:?} became {url}");
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    let v4 = host.parse::<Ipv4Addr>().is_ok_and(|v4| v4.is_loopback());
+    v4 || matches!(host, "localhost" | "[::1]")
+}
