@@ -10,10 +10,12 @@ use obsync_devserver::{DevServer, VaultSpec};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::child::{Copied, Job, Synced, Task};
+use crate::child::{Copied, Job, Place, Ran, StateTimes, Synced, Target, Task};
+use crate::official::Rival;
 
-const OWNER: &str = "bench@example.com";
-const PASSWORD: &str = "secret";
+pub(crate) const OWNER: &str = "bench@example.com";
+pub(crate) const ACCOUNT_PASSWORD: &str = "account";
+pub(crate) const PASSWORD: &str = "secret";
 const SALT: &str = "0123456789abcdef";
 const MTIME: Millis = Millis(1_700_000_000_000);
 /// As many as a user gets who says nothing.
@@ -28,27 +30,34 @@ pub(crate) struct Bed {
     token: Token,
     scratch: TempDir,
     /// Vaults of small files that were synced once, by their number of files.
-    synced: HashMap<u64, (Home, Synced)>,
+    synced: HashMap<u64, (Home, Ran<Synced>)>,
+    /// The official client, once somebody asked for it.
+    rival: Option<std::result::Result<Rival, String>>,
+    vaults: u32,
 }
 
 /// A vault and where its copy goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
-    vault: VaultId,
-    folder: PathBuf,
+    pub(crate) vault: VaultId,
+    /// The vault's name, which no other has.
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
     state: PathBuf,
 }
 
 impl Bed {
     pub(crate) async fn start(quick: bool) -> Result<Self> {
         let server = DevServer::start().await?;
-        server.add_account(OWNER, "account", None)?;
+        server.add_account(OWNER, ACCOUNT_PASSWORD, None)?;
         Ok(Self {
             quick,
             token: server.issue_token(OWNER)?,
             scratch: TempDir::with_prefix("obsync-bench-")?,
             server,
             synced: HashMap::new(),
+            rival: None,
+            vaults: 0,
         })
     }
 
@@ -58,19 +67,22 @@ impl Bed {
     }
 
     /// A new vault without files.
-    pub(crate) fn empty(&self) -> Result<Home> {
-        let spec = VaultSpec::encrypted("Bench", OWNER, PASSWORD).salt(SALT);
+    pub(crate) fn empty(&mut self) -> Result<Home> {
+        self.vaults += 1;
+        let name = format!("Bench {}", self.vaults);
+        let spec = VaultSpec::encrypted(&name, OWNER, PASSWORD).salt(SALT);
         let vault = self.server.add_vault(spec)?;
         let home = self.scratch.path().join(vault.as_str());
         Ok(Home {
             vault,
+            name,
             folder: home.join("copy"),
             state: home.join("state"),
         })
     }
 
     /// A new vault of so many notes, each of so many bytes, no two alike; and their records.
-    pub(crate) fn notes(&self, count: u64, bytes: usize) -> Result<(Home, Vec<Uid>)> {
+    pub(crate) fn notes(&mut self, count: u64, bytes: usize) -> Result<(Home, Vec<Uid>)> {
         let home = self.empty()?;
         let mut uids = Vec::new();
         for number in 0..count {
@@ -89,21 +101,26 @@ impl Bed {
         Ok((home, uids))
     }
 
-    /// A new vault of one file. Returns its sealed content, too.
-    pub(crate) fn attachment(&self, size: usize) -> Result<(Home, Bytes)> {
+    /// A new vault of so many files of one size, no two alike. Returns the sealed content of the last.
+    pub(crate) fn attachments(&mut self, count: usize, size: usize) -> Result<(Home, Bytes)> {
         let home = self.empty()?;
-        let plain: Vec<u8> = (0..size)
+        let cipher = self.server.cipher(&home.vault)?;
+        let mut plain: Vec<u8> = (0..size)
             .map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8)
             .collect();
-        let cipher = self.server.cipher(&home.vault)?;
-        let sealed = Bytes::from(cipher.seal(&plain));
-        let record = obsync_devserver::RawRecord {
-            path: cipher.encode_name("Film.mp4"),
-            hash: cipher.encode_hash(Some(obsidian_sync::ContentHash::of(&plain))),
-            content: Some(sealed.clone()),
-            ..Default::default()
-        };
-        self.server.put_raw(&home.vault, record)?;
+        let mut sealed = Bytes::new();
+        for number in 0..count {
+            let mark = (number as u64).to_le_bytes();
+            plain[..mark.len()].copy_from_slice(&mark);
+            sealed = Bytes::from(cipher.seal(&plain));
+            let record = obsync_devserver::RawRecord {
+                path: cipher.encode_name(&format!("Film {number}.mp4")),
+                hash: cipher.encode_hash(Some(obsidian_sync::ContentHash::of(&plain))),
+                content: Some(sealed.clone()),
+                ..Default::default()
+            };
+            self.server.put_raw(&home.vault, record)?;
+        }
         Ok((home, sealed))
     }
 
@@ -113,14 +130,39 @@ impl Bed {
         home: &Home,
         connections: usize,
         times: bool,
-    ) -> Result<Synced> {
+    ) -> Result<Ran<Synced>> {
+        self.sync_over(self.server.host(), home, connections, times)
+            .await
+    }
+
+    /// The same, with another way to the service.
+    pub(crate) async fn sync_over(
+        &self,
+        host: String,
+        home: &Home,
+        connections: usize,
+        times: bool,
+    ) -> Result<Ran<Synced>> {
         let (folder, state) = (home.folder.clone(), home.state.clone());
-        let task = Task::Sync {
-            folder,
-            state,
-            times,
-        };
-        self.job(home, connections, task).run().await
+        let target = Target::Folder { folder, state };
+        let task = Task::Sync { target, times };
+        let mut job = self.job(home, connections, task);
+        job.host = host;
+        job.run().await
+    }
+
+    /// Runs the engine once, to the S3 double at this URL.
+    pub(crate) async fn sync_to_s3(
+        &self,
+        home: &Home,
+        connections: usize,
+        endpoint: String,
+    ) -> Result<Ran<Synced>> {
+        let target = Target::S3 { endpoint };
+        let times = false;
+        self.job(home, connections, Task::Sync { target, times })
+            .run()
+            .await
     }
 
     /// Pulls some of the vault's records and does nothing with them. Says how long it took.
@@ -131,14 +173,69 @@ impl Bed {
         uids: Vec<Uid>,
     ) -> Result<f64> {
         let version = self.server.version(&home.vault)?;
-        self.job(home, connections, Task::Pull { version, uids })
-            .run()
-            .await
+        let task = Task::Pull { version, uids };
+        let pulled: Ran<f64> = self.job(home, connections, task).run().await?;
+        Ok(pulled.result)
     }
 
     /// Copies and opens content from a bare WebSocket.
-    pub(crate) async fn copy(&self, home: &Home, address: String, size: usize) -> Result<Copied> {
-        self.job(home, 1, Task::Copy { address, size }).run().await
+    pub(crate) async fn copy(
+        &self,
+        home: &Home,
+        address: String,
+        size: usize,
+        files: usize,
+    ) -> Result<Copied> {
+        let task = Task::Copy {
+            address,
+            size,
+            files,
+        };
+        let copied: Ran<Copied> = self.job(home, 1, task).run().await?;
+        Ok(copied.result)
+    }
+
+    /// Puts objects to the S3 double without more ado. Says how long it took.
+    pub(crate) async fn puts(
+        &self,
+        home: &Home,
+        sockets: usize,
+        address: String,
+        puts: usize,
+        bytes: usize,
+    ) -> Result<f64> {
+        let task = Task::Puts {
+            address,
+            puts,
+            bytes,
+        };
+        let put: Ran<f64> = self.job(home, sockets, task).run().await?;
+        Ok(put.result)
+    }
+
+    /// Measures a state.
+    pub(crate) async fn state(
+        &self,
+        home: &Home,
+        place: Place,
+        files: u64,
+    ) -> Result<Ran<StateTimes>> {
+        self.job(home, 1, Task::State { place, files }).run().await
+    }
+
+    /// The official client, or why there is none.
+    pub(crate) async fn rival(&mut self) -> std::result::Result<Rival, String> {
+        if self.rival.is_none() {
+            let home = self.scratch.path().join("official");
+            self.rival = Some(Rival::sign_in(home, self.server.url()).await);
+        }
+        let rival = self.rival.clone();
+        rival.unwrap_or_else(|| Err("not asked for".to_owned()))
+    }
+
+    /// A place for what a work needs beside vaults.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
     }
 
     fn job(&self, home: &Home, connections: usize, task: Task) -> Job {
@@ -154,7 +251,7 @@ impl Bed {
     }
 
     /// A vault of so many small files and its first sync, done once for all who ask.
-    pub(crate) async fn synced(&mut self, files: u64) -> Result<(Home, Synced)> {
+    pub(crate) async fn synced(&mut self, files: u64) -> Result<(Home, Ran<Synced>)> {
         if let Some(synced) = self.synced.get(&files) {
             return Ok(synced.clone());
         }
@@ -162,6 +259,12 @@ impl Bed {
         let first = self.sync(&home, DEFAULT_CONNECTIONS, false).await?;
         self.synced.insert(files, (home.clone(), first.clone()));
         Ok((home, first))
+    }
+
+    /// Throws a vault away, with its copy.
+    pub(crate) fn drop_vault(&self, home: &Home) -> Result<()> {
+        self.server.remove_vault(&home.vault)?;
+        home.clear()
     }
 
     /// Throws away what is left.
@@ -183,7 +286,10 @@ impl Home {
     /// Throws the copy and its state away. File systems that are slow to give space back are so
     /// for each file by itself: many at once take a tenth of the time.
     pub(crate) fn clear(&self) -> Result<()> {
-        let folders: Vec<_> = std::fs::read_dir(&self.folder)?.flatten().collect();
+        let Ok(folders) = std::fs::read_dir(&self.folder) else {
+            return Ok(());
+        };
+        let folders: Vec<_> = folders.flatten().collect();
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..16 {

@@ -3,10 +3,13 @@
 
 mod copy;
 mod pull;
+mod puts;
+mod s3;
+mod state;
 mod sync;
 
-use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use obsidian_sync::client::Connector;
 use obsidian_sync::crypto::{VaultCipher, VaultKey};
@@ -20,10 +23,13 @@ use tokio::process::Command;
 
 use crate::Result;
 pub(crate) use copy::Copied;
-pub(crate) use sync::Synced;
+pub(crate) use state::{Place, StateTimes};
+pub(crate) use sync::{Synced, Target};
 
 /// The argument that makes this program the child.
 pub(crate) const NAME: &str = "child";
+/// How long any job may take.
+const LIMIT: Duration = Duration::from_secs(150);
 
 /// What a child is to do, with which vault.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,23 +46,49 @@ pub(crate) struct Job {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// One run of the engine. `times`: note when each file was fetched, which itself takes memory.
-    Sync {
-        folder: PathBuf,
-        state: PathBuf,
-        times: bool,
+    Sync { target: Target, times: bool },
+    /// What the transfer of large files is compared with: sealed bytes from a bare WebSocket.
+    Copy {
+        address: String,
+        size: usize,
+        files: usize,
     },
-    /// What the transfer of one large file is compared with: sealed bytes from a bare WebSocket.
-    Copy { address: String, size: usize },
     /// What the transfer of many small files is compared with: their pulls and nothing else.
     Pull {
         version: VaultVersion,
         uids: Vec<Uid>,
     },
+    /// What puts are compared with: a bare loop of them.
+    Puts {
+        address: String,
+        puts: usize,
+        bytes: usize,
+    },
+    /// Loads and commits of a state with so many files.
+    State { place: Place, files: u64 },
+}
+
+/// What a job came to, and what its process took.
+#[derive(Debug, Clone)]
+pub(crate) struct Ran<T> {
+    pub(crate) result: T,
+    /// From the start of the process to its end.
+    pub(crate) elapsed: f64,
+    /// The most that was resident at once, in MiB; `None` where the system does not tell.
+    pub(crate) memory: Option<f64>,
+}
+
+/// What a child prints.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told<T> {
+    result: T,
+    memory: Option<f64>,
 }
 
 impl Job {
     /// Runs it in a child and returns what that says.
-    pub(crate) async fn run<T: DeserializeOwned>(&self) -> Result<T> {
+    pub(crate) async fn run<T: DeserializeOwned>(&self) -> Result<Ran<T>> {
+        let start = Instant::now();
         let mut child = Command::new(std::env::current_exe()?)
             .arg(NAME)
             .stdin(Stdio::piped())
@@ -66,11 +98,19 @@ impl Job {
         let mut input = child.stdin.take().ok_or("the child takes no job")?;
         input.write_all(&serde_json::to_vec(self)?).await?;
         drop(input);
-        let output = child.wait_with_output().await?;
+        let output = tokio::time::timeout(LIMIT, child.wait_with_output())
+            .await
+            .map_err(|_| format!("the measured process had not ended after {LIMIT:?}"))??;
+        let elapsed = start.elapsed().as_secs_f64();
         if !output.status.success() {
             return Err(format!("the measured process failed: {}", output.status).into());
         }
-        Ok(serde_json::from_slice(&output.stdout)?)
+        let Told { result, memory } = serde_json::from_slice(&output.stdout)?;
+        Ok(Ran {
+            result,
+            elapsed,
+            memory,
+        })
     }
 
     /// Derives the key, and says how to reach the vault.
@@ -97,21 +137,34 @@ impl Job {
 /// The child's own main.
 pub(crate) async fn main() -> Result<()> {
     let job: Job = serde_json::from_reader(std::io::stdin().lock())?;
-    let output = std::io::stdout();
     match &job.task {
-        Task::Sync {
-            folder,
-            state,
-            times,
-        } => {
-            serde_json::to_writer(output, &sync::run(&job, folder, state, *times).await?)?;
-        }
-        Task::Copy { address, size } => {
-            serde_json::to_writer(output, &copy::run(&job, address, *size).await?)?;
-        }
-        Task::Pull { version, uids } => {
-            serde_json::to_writer(output, &pull::run(&job, *version, uids).await?)?;
-        }
+        Task::Sync { target, times } => tell(sync::run(&job, target, *times).await?),
+        Task::Copy {
+            address,
+            size,
+            files,
+        } => tell(copy::run(&job, address, *size, *files).await?),
+        Task::Pull { version, uids } => tell(pull::run(&job, *version, uids).await?),
+        Task::Puts {
+            address,
+            puts,
+            bytes,
+        } => tell(puts::run(address, job.connections, *puts, *bytes).await?),
+        Task::State { place, files } => tell(state::run(&job.vault, place, *files).await?),
     }
+}
+
+fn tell(result: impl Serialize) -> Result<()> {
+    let memory = peak_memory();
+    serde_json::to_writer(std::io::stdout(), &Told { result, memory })?;
     Ok(())
+}
+
+fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
 }

@@ -13,35 +13,41 @@ use super::Job;
 use crate::Result;
 
 /// What each part took, in seconds.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Copied {
     pub(crate) socket: f64,
     pub(crate) cipher: f64,
     pub(crate) hash: f64,
 }
 
-pub(super) async fn run(job: &Job, address: &str, size: usize) -> Result<Copied> {
+/// Copies so many files, each sealed and of `size` bytes as it travels.
+pub(super) async fn run(job: &Job, address: &str, size: usize, files: usize) -> Result<Copied> {
     let (_, cipher) = job.connector()?;
 
-    let start = Instant::now();
+    let mut copied = Copied::default();
+    let mut before = Instant::now();
+    let mut lap = || {
+        let now = Instant::now();
+        let took = (now - before).as_secs_f64();
+        before = now;
+        took
+    };
     let stream = TcpStream::connect(address).await?;
     let url = format!("ws://{address}/");
     let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await?;
-    let mut sealed = Vec::with_capacity(size);
-    while sealed.len() < size {
-        match socket.next().await {
-            Some(Ok(Message::Binary(piece))) => sealed.extend_from_slice(&piece),
-            _ => return Err("the copied file ended early".into()),
+    for _ in 0..files {
+        let mut sealed = Vec::with_capacity(size);
+        while sealed.len() < size {
+            match socket.next().await {
+                Some(Ok(Message::Binary(piece))) => sealed.extend_from_slice(&piece),
+                _ => return Err("the copied file ended early".into()),
+            }
         }
+        copied.socket += lap();
+        let plain = cipher.open(sealed)?;
+        copied.cipher += lap();
+        std::hint::black_box(ContentHash::of(&plain));
+        copied.hash += lap();
     }
-    let received = Instant::now();
-    let plain = cipher.open(sealed)?;
-    let opened = Instant::now();
-    std::hint::black_box(ContentHash::of(&plain));
-
-    Ok(Copied {
-        socket: (received - start).as_secs_f64(),
-        cipher: (opened - received).as_secs_f64(),
-        hash: opened.elapsed().as_secs_f64(),
-    })
+    Ok(copied)
 }

@@ -1,22 +1,36 @@
 //! One run of the engine, put together as the command line does it, with a clock on its events.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use obsync_core::clock::SystemClock;
 use obsync_core::progress::{Event, Progress};
 use obsync_core::report::Status;
-use obsync_core::{Budget, SyncOptions, SyncRun};
+use obsync_core::{Budget, StateStore, SyncOptions, SyncRun, VaultStore};
 use obsync_local::{About, FolderOptions, FolderStore, SqliteStateStore, StateDir, destination};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::Job;
+use super::{Job, s3};
 use crate::Result;
 
-const NAME: &str = "Bench";
+/// The vault's name, as the stores are told it.
+pub(super) const NAME: &str = "Bench";
+
+/// Where the copy goes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Target {
+    Folder {
+        folder: PathBuf,
+        state: PathBuf,
+    },
+    /// To the S3 double at this URL.
+    S3 {
+        endpoint: String,
+    },
+}
 
 /// What the run did, and what it took. Times are in seconds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -28,15 +42,15 @@ pub(crate) struct Synced {
     pub(crate) cpu: f64,
     /// Processor time of the key derivation.
     pub(crate) derivation: f64,
-    /// The most that was resident at once, in MiB; `None` where the system does not tell.
-    pub(crate) peak_memory: Option<f64>,
+    /// When the backlog was read and the plan stood; `None` where there was nothing to do.
+    pub(crate) planned: Option<f64>,
     /// When all connections were open, if they ever were.
     pub(crate) all_open: Option<f64>,
     /// When content was fetched, if asked for: once a small file, once a piece of a large one.
     pub(crate) fetched: Vec<f64>,
 }
 
-pub(super) async fn run(job: &Job, folder: &Path, state: &Path, times: bool) -> Result<Synced> {
+pub(super) async fn run(job: &Job, target: &Target, times: bool) -> Result<Synced> {
     let before = cpu();
     let (connector, cipher) = job.connector()?;
     let derivation = cpu() - before;
@@ -48,21 +62,14 @@ pub(super) async fn run(job: &Job, folder: &Path, state: &Path, times: bool) -> 
         times,
         seen: Mutex::default(),
     });
-    let options = FolderOptions {
-        vault_id: Some(job.vault.clone()),
-        ..FolderOptions::default()
-    };
-    let store = FolderStore::open(folder, options)?;
-    let about = About::new(&job.vault, NAME, destination(folder));
-    let state = SqliteStateStore::open(&StateDir::new(state).state(&about), &about)?;
-    store.lock()?;
+    let (store, state) = stores(job, target).await?;
     let run = SyncRun {
         vault: job.vault.clone(),
         vault_name: NAME.to_owned(),
         connector,
         cipher,
-        store: Arc::new(store),
-        state: Arc::new(state),
+        store,
+        state,
         options: SyncOptions {
             connections: job.connections,
             ..SyncOptions::default()
@@ -84,9 +91,27 @@ pub(super) async fn run(job: &Job, folder: &Path, state: &Path, times: bool) -> 
         wall,
         cpu: cpu() - derivation,
         derivation,
-        peak_memory: peak_memory(),
         ..std::mem::take(&mut *seen)
     })
+}
+
+async fn stores(job: &Job, target: &Target) -> Result<(Arc<dyn VaultStore>, Arc<dyn StateStore>)> {
+    let (folder, state) = match target {
+        Target::Folder { folder, state } => (folder, state),
+        Target::S3 { endpoint } => {
+            let home = s3::open(endpoint, &job.vault).await?;
+            return Ok((Arc::new(home.files), Arc::new(home.state)));
+        }
+    };
+    let options = FolderOptions {
+        vault_id: Some(job.vault.clone()),
+        ..FolderOptions::default()
+    };
+    let store = FolderStore::open(folder, options)?;
+    let about = About::new(&job.vault, NAME, destination(folder));
+    let state = SqliteStateStore::open(&StateDir::new(state).state(&about), &about)?;
+    store.lock()?;
+    Ok((Arc::new(store), Arc::new(state)))
 }
 
 /// Notes when things happened.
@@ -103,6 +128,7 @@ impl Progress for Watch {
         let now = self.start.elapsed().as_secs_f64();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
+            Event::Planned { .. } => seen.planned = Some(now),
             Event::Connections(open) if open == self.connections => {
                 seen.all_open.get_or_insert(now);
             }
@@ -116,13 +142,4 @@ impl Progress for Watch {
 fn cpu() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-fn peak_memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
 }

@@ -1,5 +1,5 @@
-//! One large file over a fast line, beside what can't be avoided: the same sealed bytes through a
-//! plain WebSocket, AES-256-GCM and SHA-256, one after the other in a process of its own.
+//! Large files over a fast line, beside what can't be avoided: the same sealed bytes through a plain
+//! WebSocket, AES-256-GCM and SHA-256, one after the other in a process of its own.
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
@@ -9,8 +9,8 @@ use tokio_tungstenite::tungstenite::Message;
 use super::median;
 use crate::Result;
 use crate::bed::{Bed, DEFAULT_CONNECTIONS, Home};
-use crate::child::Copied;
-use crate::table::{Aim, Line, Table};
+use crate::child::{Copied, Ran};
+use crate::table::{Aim, Line, Table, Unit};
 
 const MIB: u64 = 1024 * 1024;
 const PIECE: usize = 2 * MIB as usize;
@@ -18,30 +18,54 @@ const ROUNDS: usize = 3;
 
 pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
     let size = plain_size(bed);
-    let (home, sealed) = bed.attachment(size)?;
+    let what = format!("one file of {} MiB", mib(size));
+    table.add(compare(bed, 1, size, what, ROUNDS, Aim::Share(0.5)).await?)?;
+    let count = bed.size(200) as usize;
+    let what = format!("{count} files of 5 MiB");
+    table.add(compare(bed, count, 5 * MIB as usize, what, 1, Aim::Look).await?)
+}
+
+async fn compare(
+    bed: &mut Bed,
+    count: usize,
+    size: usize,
+    what: String,
+    most_rounds: usize,
+    aim: Aim,
+) -> Result<Line> {
+    let (home, sealed) = bed.attachments(count, size)?;
     let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
-        let bare = copy(bed, &home, &sealed).await?;
+    for _ in 0..most_rounds {
+        let bare = copy(bed, &home, &sealed, count).await?;
         rounds.push((bed.sync(&home, DEFAULT_CONNECTIONS, true).await?, bare));
         home.clear()?;
     }
+    bed.drop_vault(&home)?;
     let total = |bare: &Copied| bare.socket + bare.cipher + bare.hash;
-    let (synced, bare) = median(rounds, |(synced, bare)| total(bare) / synced.wall);
-    let rate = |seconds: f64| size as f64 / 1e6 / seconds;
-    table.add(Line {
-        what: format!("one file of {} MiB, whole run", mib(size)),
+    let (ran, bare) = median(rounds, |(ran, bare)| total(bare) / ran.result.wall);
+    let Ran {
+        result: synced,
+        memory,
+        ..
+    } = ran;
+    let rate = |seconds: f64| (count * size) as f64 / 1e6 / seconds;
+    Ok(Line {
+        what,
         measured: Some(rate(synced.wall)),
-        unit: "MB/s",
-        bound: rate(total(&bare)),
+        unit: Unit::Megabytes,
+        bound: Some(rate(total(&bare))),
         beside: "WebSocket + GCM + SHA-256, in a row".to_owned(),
-        aim: Aim::Share(0.5),
+        aim,
+        memory,
+        headline: count == 1,
         note: format!(
-            "fetched at {:.0}; the parts: {:.0}, {:.0}, {:.0}",
+            "fetched at {:.0}; the parts: {:.0}, {:.0}, {:.0}; no disk in them",
             rate(*synced.fetched.last().unwrap_or(&0.0)),
             rate(bare.socket),
             rate(bare.cipher),
             rate(bare.hash),
         ),
+        ..Line::default()
     })
 }
 
@@ -54,22 +78,26 @@ pub(super) fn mib(size: usize) -> usize {
     size.div_ceil(MIB as usize)
 }
 
-async fn copy(bed: &Bed, home: &Home, sealed: &Bytes) -> Result<Copied> {
+async fn copy(bed: &Bed, home: &Home, sealed: &Bytes, count: usize) -> Result<Copied> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
-    let copied = bed.copy(home, address, sealed.len());
-    let (served, copied) = tokio::join!(serve(listener, sealed.clone()), copied);
-    served?;
+    let copied = bed.copy(home, address, sealed.len(), count);
+    let serving = tokio::spawn(serve(listener, sealed.clone(), count));
+    let copied = copied.await;
+    serving.abort();
     copied
 }
 
-/// Sends the content in pieces to the first who connects.
-async fn serve(listener: TcpListener, content: Bytes) -> Result<()> {
+/// Sends the content in pieces, so many times, to the first who connects.
+async fn serve(listener: TcpListener, content: Bytes, count: usize) -> Result<()> {
     let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
     let mut socket = tokio_tungstenite::accept_async(stream).await?;
-    for start in (0..content.len()).step_by(PIECE) {
-        let piece = content.slice(start..content.len().min(start + PIECE));
-        socket.send(Message::Binary(piece)).await?;
+    for _ in 0..count {
+        for start in (0..content.len()).step_by(PIECE) {
+            let piece = content.slice(start..content.len().min(start + PIECE));
+            socket.send(Message::Binary(piece)).await?;
+        }
     }
     // The client leaves without a word once it has everything.
     Ok(())

@@ -1,10 +1,16 @@
 //! A run that finds no change, beside the key derivation that every run begins with. It must not
 //! touch the state, however much is in it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
 use super::{median, thousands};
 use crate::Result;
-use crate::bed::{Bed, DEFAULT_CONNECTIONS};
-use crate::table::{Aim, Line, Table};
+use crate::bed::{Bed, DEFAULT_CONNECTIONS, Home};
+use crate::table::{Aim, Line, Table, Unit};
 
 const ROUNDS: usize = 5;
 
@@ -21,23 +27,79 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
         for _ in 0..ROUNDS {
             rounds.push(bed.sync(&home, DEFAULT_CONNECTIONS, false).await?);
         }
-        if look()? != before || rounds.iter().any(|run| run.downloaded > 0) {
+        let [sent, received] = bytes(bed, &home).await?;
+        if look()? != before || rounds.iter().any(|ran| ran.result.downloaded > 0) {
             return Err("a run without changes wrote to the state, or downloaded".into());
         }
-        let run = median(rounds, |run| run.cpu);
+        let ran = median(rounds, |ran| ran.result.cpu);
+        let run = ran.result;
         table.add(Line {
             what: format!("no change, {} files in state", thousands(files)),
             measured: Some(run.cpu * 1e3),
-            unit: "ms CPU",
-            bound: run.derivation * 1e3,
+            unit: Unit::MillisOfCpu,
+            bound: Some(run.derivation * 1e3),
             beside: "key derivation".to_owned(),
             aim: if full == 100_000 {
                 Aim::Most(100.0)
             } else {
                 Aim::Look
             },
-            note: format!("{:.0} ms wall; state untouched", run.wall * 1e3),
+            memory: ran.memory,
+            headline: full == 100_000,
+            note: format!(
+                "{:.0} ms wall; {sent} bytes sent, {received} received; state untouched",
+                run.wall * 1e3
+            ),
+            ..Line::default()
         })?;
     }
     Ok(())
+}
+
+/// How many bytes one more such run sends and receives.
+async fn bytes(bed: &Bed, home: &Home) -> Result<[u64; 2]> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let host = listener.local_addr()?.to_string();
+    let counts: Arc<[AtomicU64; 2]> = Arc::default();
+    let service = bed.server.host();
+    let relaying = tokio::spawn(relay(listener, service, Arc::clone(&counts)));
+    let ran = bed.sync_over(host, home, DEFAULT_CONNECTIONS, false).await;
+    relaying.abort();
+    ran?;
+    Ok([0, 1].map(|way| counts[way].load(Ordering::Relaxed)))
+}
+
+/// Passes connections on to the service, and counts.
+async fn relay(
+    listener: TcpListener,
+    service: String,
+    counts: Arc<[AtomicU64; 2]>,
+) -> std::io::Result<()> {
+    loop {
+        let (client, _) = listener.accept().await?;
+        let service = TcpStream::connect(&service).await?;
+        client.set_nodelay(true)?;
+        service.set_nodelay(true)?;
+        let (from_client, to_client) = client.into_split();
+        let (from_service, to_service) = service.into_split();
+        tokio::spawn(pass(from_client, to_service, Arc::clone(&counts), 0));
+        tokio::spawn(pass(from_service, to_client, Arc::clone(&counts), 1));
+    }
+}
+
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    counts: Arc<[AtomicU64; 2]>,
+    way: usize,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        counts[way].fetch_add(read as u64, Ordering::Relaxed);
+        to.write_all(&buffer[..read]).await?;
+    }
 }

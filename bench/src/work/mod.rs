@@ -2,8 +2,15 @@
 
 mod attachment;
 mod idle;
+mod lambda;
 mod memory;
+mod names;
 mod notes;
+mod s3;
+mod state;
+mod vault;
+
+use std::time::Duration;
 
 use crate::Result;
 use crate::bed::Bed;
@@ -14,23 +21,72 @@ use crate::table::Table;
 pub(crate) enum Work {
     /// Many small notes over a slow line: files a second
     Notes,
-    /// One large file over a fast one: bytes a second
+    /// A real vault, or one made up: seconds
+    Vault,
+    /// Large files over a fast line: bytes a second
     Attachment,
     /// A run that finds no change: processor time
     Idle,
     /// Peak memory of the largest runs
     Memory,
+    /// Many small notes to S3: puts a second
+    S3,
+    /// Loading the state and committing to it
+    State,
+    /// Decoding names, deriving keys: one core
+    Names,
+    /// The Lambda function: cold start, events, size
+    Lambda,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 4] = [Self::Notes, Self::Attachment, Self::Idle, Self::Memory];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Notes,
+        Self::Vault,
+        Self::Attachment,
+        Self::Idle,
+        Self::Memory,
+        Self::S3,
+        Self::State,
+        Self::Names,
+        Self::Lambda,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Notes => "notes",
+            Self::Vault => "vault",
+            Self::Attachment => "attachment",
+            Self::Idle => "idle",
+            Self::Memory => "memory",
+            Self::S3 => "s3",
+            Self::State => "state",
+            Self::Names => "names",
+            Self::Lambda => "lambda",
+        }
+    }
+
+    /// What it may take: some times what it takes on two quiet cores.
+    pub(crate) fn limit(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Notes => 600,
+            Self::Vault | Self::Idle | Self::S3 => 300,
+            Self::Attachment | Self::Memory | Self::State => 240,
+            Self::Names | Self::Lambda => 60,
+        })
+    }
 
     pub(crate) async fn measure(self, bed: &mut Bed, table: &mut Table) -> Result<()> {
         match self {
             Self::Notes => notes::measure(bed, table).await,
+            Self::Vault => vault::measure(bed, table).await,
             Self::Attachment => attachment::measure(bed, table).await,
             Self::Idle => idle::measure(bed, table).await,
             Self::Memory => memory::measure(bed, table).await,
+            Self::S3 => s3::measure(bed, table).await,
+            Self::State => state::measure(bed, table).await,
+            Self::Names => names::measure(table).await,
+            Self::Lambda => lambda::measure(bed, table).await,
         }
     }
 }

@@ -1,0 +1,166 @@
+//! A prefix of a bucket, with its state beside it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use obsidian_sync::{Millis, VaultId};
+use obsync_core::clock::Clock;
+use obsync_core::memory::Faults;
+use obsync_doubles::s3::{BUCKET, Double};
+use obsync_s3::{About, EnvironmentCredentials, S3Home, S3Settings};
+
+use super::{Place, Stores};
+use crate::world::NOW;
+
+const PREFIX: &str = "vaults/Notes/";
+const OWN: &str = "vaults/Notes/.obsync/";
+const TRASH: &str = "vaults/Notes/.obsync/trash/";
+const THEIRS: &str = "vaults/Notes 2/theirs.md";
+/// A dead run's lease has run out after this, in milliseconds.
+const LEASE: i64 = 31_000;
+
+#[derive(Clone)]
+struct HandClock(Arc<AtomicI64>);
+
+impl Clock for HandClock {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+pub(crate) struct Bucket {
+    double: Double,
+    clock: HandClock,
+    about: About,
+}
+
+impl Bucket {
+    /// Empties the service and begins anew.
+    pub(crate) fn new(double: &Double, vault: &VaultId) -> Self {
+        for key in double.keys() {
+            double.remove(&key);
+        }
+        double.put(THEIRS, b"theirs");
+        let about = About {
+            vault: vault.clone(),
+            name: "Notes".to_owned(),
+            shared_name: false,
+            place: obsync_s3::Place::Usual,
+        };
+        Self {
+            double: double.clone(),
+            clock: HandClock(Arc::new(AtomicI64::new(NOW.0))),
+            about,
+        }
+    }
+
+    fn objects(&self) -> impl Iterator<Item = (String, obsync_doubles::s3::Object)> {
+        let keys = self.double.keys().into_iter();
+        keys.filter_map(|key| self.double.object(&key).map(|object| (key, object)))
+    }
+}
+
+#[async_trait]
+impl Place for Bucket {
+    fn holds(&self) -> fn(&str) -> bool {
+        |path| !path.contains(char::is_control)
+    }
+
+    fn has_folders(&self) -> bool {
+        false
+    }
+
+    async fn open(&self, faults: &Faults) -> Stores {
+        let mut settings = S3Settings::new(BUCKET);
+        settings.endpoint = Some(self.double.url.parse().unwrap());
+        settings.first_pause = Duration::from_millis(1);
+        let read = |name: &str| Some(format!("test-{name}"));
+        let credentials = EnvironmentCredentials::from_variables(read).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let home = S3Home::open(&settings, &self.about, Arc::new(credentials), clock).await;
+        let home = home.unwrap();
+        Stores::new(home.files, home.state, faults)
+    }
+
+    async fn closed(&self, stores: Stores, died: bool) {
+        drop(stores);
+        if died {
+            self.clock.0.fetch_add(LEASE, Ordering::SeqCst);
+        }
+    }
+
+    async fn reset(&self) {
+        for key in self.double.keys() {
+            if key.starts_with("state/") {
+                self.double.remove(&key);
+            }
+        }
+    }
+
+    fn write(&self, path: &str, content: &Bytes) {
+        self.double.put(&format!("{PREFIX}{path}"), content);
+    }
+
+    fn remove(&self, path: &str) {
+        self.double.remove(&format!("{PREFIX}{path}"));
+    }
+
+    fn make_folder(&self, _: &str) {}
+
+    fn files(&self) -> BTreeMap<String, Bytes> {
+        self.objects()
+            .filter(|(key, _)| !key.starts_with(OWN))
+            .filter_map(|(key, object)| {
+                let name = key.strip_prefix(PREFIX)?;
+                Some((name.to_owned(), object.bytes))
+            })
+            .collect()
+    }
+
+    fn folders(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn trashed(&self) -> Vec<Bytes> {
+        self.objects()
+            .filter(|(key, _)| key.starts_with(TRASH))
+            .map(|(_, object)| object.bytes)
+            .collect()
+    }
+
+    fn leftovers(&self) -> Vec<String> {
+        match self.double.uploads() {
+            0 => Vec::new(),
+            count => vec![format!("{count} uploads")],
+        }
+    }
+
+    fn print(&self) -> String {
+        let mut print = String::new();
+        for (key, object) in self.objects() {
+            if !key.ends_with(".status.json") {
+                let _ = writeln!(print, "{key:?} {} {}", object.e_tag, object.version);
+            }
+        }
+        print
+    }
+
+    fn harm(&self) -> Vec<String> {
+        let mut harm: Vec<_> = self
+            .double
+            .keys()
+            .into_iter()
+            .filter(|key| !key.starts_with(PREFIX) && !key.starts_with("state/") && key != THEIRS)
+            .collect();
+        let theirs = self.double.object(THEIRS);
+        if theirs.is_none_or(|object| object.bytes != "theirs") {
+            harm.push(THEIRS.to_owned());
+        }
+        harm
+    }
+}
