@@ -11,7 +11,7 @@ ARCH ?= arm64
 ARGS ?=
 ZIP ?=
 
-.PHONY: help demo test interop check fmt clippy doc deny arrows dependencies sbom budgets bench man build-lambda lambda-local check-deploy
+.PHONY: help demo test soak interop check fmt clippy doc deny arrows dependencies sbom budgets bench man build-lambda lambda-local check-deploy
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,11 @@ demo: ## Sync a sample vault from the built-in dev server to build/demo
 
 test: ## Run all tests but the interop ones
 	$(CARGO) test --locked $(WORKSPACE)
+
+soak: ## Prove what obsync promises at length; OBSYNC_HISTORIES, OBSYNC_KILLS and OBSYNC_SEED say how
+	OBSYNC_SEED=$${OBSYNC_SEED:-$$(date +%s)} OBSYNC_HISTORIES=$${OBSYNC_HISTORIES:-2000} OBSYNC_KILLS=$${OBSYNC_KILLS:-200} \
+		bash -c '$(CARGO) test --locked -p obsync-soak -- --nocapture && \
+			$(CARGO) test --locked -p obsync-cli --test it killed -- --nocapture'
 
 interop: ## Test against the official client, which this installs from npm into a cache
 	$(CARGO) test --locked -p obsync-interop -- --nocapture

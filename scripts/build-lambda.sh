@@ -55,6 +55,8 @@ for name in readelf llvm-readelf greadelf; do
 done
 [ -n "$readelf" ] || missing+=("readelf, which checks the program:        apt-get install binutils")
 
+has_zig() { command -v zig >/dev/null 2>&1 || python3 -m ziglang version >/dev/null 2>&1; }
+
 # Sets `how`: the command that builds for the target, if there is one.
 how=()
 plan() {
@@ -64,7 +66,7 @@ plan() {
 		missing+=("Rust's standard library for $target:   rustup target add $target")
 	fi
 	gcc=${target%%-*}-linux-gnu-gcc
-	if cargo zigbuild --version >/dev/null 2>&1; then
+	if command -v cargo-zigbuild >/dev/null 2>&1 && has_zig; then
 		# The one way that chooses the glibc to link with.
 		how=(cargo zigbuild --target "$target.$glibc_there")
 	elif [ "$host" = "$target" ]; then

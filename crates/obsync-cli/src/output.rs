@@ -120,7 +120,7 @@ impl Printer {
         if let Some(failure) = failure {
             document.insert("error".to_owned(), failure.json());
         }
-        write_out(&format!("{}\n", Value::Object(document)));
+        write_out(&format!("{}\n", json_text(&Value::Object(document))));
     }
 }
 
@@ -129,7 +129,25 @@ pub(crate) fn usage_document(message: &str) {
     let error = json!({ "kind": "usage", "message": message });
     let document =
         json!({ "schema": SCHEMA, "command": Value::Null, "status": "failed", "error": error });
-    write_out(&format!("{document}\n"));
+    write_out(&format!("{}\n", json_text(&document)));
+}
+
+/// JSON on one line. What a terminal would act on is escaped, for JSON is read by people too: beyond
+/// what JSON itself asks for, that is the C1 control characters and the marks of direction.
+pub(crate) fn json_text(value: &Value) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match steers(c) {
+            // All of them have four digits.
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    text
 }
 
 /// Writes to standard output. Whoever reads it may have left: that is no failure of ours.

@@ -10,7 +10,7 @@ use obsync_core::progress::{Event, Progress, Silent};
 use serde_json::{Value, json};
 
 use crate::args::{Global, ProgressStyle};
-use crate::output::{bytes, count};
+use crate::output::{bytes, count, json_text};
 use crate::screen::Screen;
 
 /// A run that is over sooner needs no progress.
@@ -227,7 +227,7 @@ struct JsonLines {
 impl Progress for JsonLines {
     fn event(&self, event: Event<'_>) {
         if let Some(object) = object(event) {
-            self.screen.write(&format!("{object}\n"));
+            self.screen.write(&format!("{}\n", json_text(&object)));
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::plan::{Clear, Download, Mode, Plan, Removal, Reuse, Target};
 use crate::progress::Event;
 use crate::record::{Change, Record};
 use crate::report::{Problem, ProblemKind};
-use crate::state::{Entry, FileEntry, Unapplied};
+use crate::state::{Entry, FileEntry};
 use crate::store::{FileMeta, Found, StoreError, StoreErrorKind, VaultStore};
 
 /// What a run has done so far.
@@ -54,24 +54,18 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
-    /// Applies all of a plan, or as much as can be until something ends the run. Whatever was done
-    /// is noted; the caller closes the ledger in either case.
+    /// Applies all of a plan that [`Applier::note`] has taken its part of, or as much as can be until
+    /// something ends the run. Whatever was done is noted; the caller closes the ledger in either case.
     pub(crate) async fn apply(&mut self, plan: Plan, remote: Remote) -> Result<(), SyncError> {
         let Plan {
-            adopt,
-            forget,
-            list,
-            unlist,
-            kept,
-            hidden: _,
             clear,
             folders,
             reuse,
             mut downloads,
             mut removals,
             folder_removals,
+            ..
         } = plan;
-        self.note(adopt, forget, list, &unlist, kept).await?;
         for clear in clear {
             self.check()?;
             self.clear(clear).await?;
@@ -90,32 +84,24 @@ impl Applier {
         Ok(())
     }
 
-    /// What changes only the state.
-    async fn note(
-        &mut self,
-        adopt: Vec<(VaultPath, Entry)>,
-        forget: Vec<VaultPath>,
-        list: Vec<Unapplied>,
-        unlist: &[String],
-        kept: Vec<(VaultPath, Uid)>,
-    ) -> Result<(), SyncError> {
-        for (path, entry) in adopt {
+    /// Takes what changes only the state out of a plan. It belongs into the first commit: the cursor
+    /// that is stored with it passes these records.
+    pub(crate) fn note(&mut self, plan: &mut Plan) {
+        for (path, entry) in std::mem::take(&mut plan.adopt) {
             self.ledger.set(path, entry);
         }
-        for path in forget {
+        for path in std::mem::take(&mut plan.forget) {
             self.ledger.forget(path);
         }
-        for item in list {
+        for item in std::mem::take(&mut plan.list) {
             self.ledger.list(item);
         }
-        for name in unlist {
-            self.ledger.unlist(name);
+        for name in std::mem::take(&mut plan.unlist) {
+            self.ledger.unlist(&name);
         }
-        for (path, uid) in kept {
+        for (path, uid) in std::mem::take(&mut plan.kept) {
             self.kept_edit(&path, uid);
         }
-        self.ledger.commit_if_due().await?;
-        Ok(())
     }
 
     fn check(&self) -> Result<(), SyncError> {

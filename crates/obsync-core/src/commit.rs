@@ -125,7 +125,13 @@ impl Ledger {
 
     /// A path is no longer ours, or no longer there.
     pub(crate) fn forget(&mut self, path: VaultPath) {
-        self.unlist(path.as_str());
+        // Where this only makes room, more is to come for the record that is listed. A stop in between
+        // must not lose it: the cursor may have passed it long ago.
+        let listed = self.unapplied.get(path.as_str());
+        let more = listed.and_then(|item| self.outstanding.get(&item.uid));
+        if more.is_none_or(|count| *count <= 1) {
+            self.unlist(path.as_str());
+        }
         self.entries.insert(path, None);
         self.changes += 1;
     }

@@ -222,12 +222,8 @@ impl SyncRun {
         for (path, entry) in recovered {
             ledger.set(path, entry);
         }
-        // What was recovered, and that a comparison has begun, is in state before the first effect.
-        if !prepared.plan.touches_no_file() {
-            self.store.sweep().await?;
-            ledger.commit().await?;
-        }
-        let planned = self.tell(&prepared.plan);
+        let mut plan = prepared.plan;
+        let planned = self.tell(&plan);
         let placer = Arc::new(Placer {
             store: Arc::clone(&self.store),
             progress: Arc::clone(&self.progress),
@@ -236,13 +232,20 @@ impl SyncRun {
             now: self.clock.now(),
             kept: std::sync::Mutex::default(),
         });
-        let hidden = prepared.plan.hidden;
         let mut applier = Applier {
             placer: Arc::clone(&placer),
             ledger,
             tally: Tally::default(),
             stop: self.stop.clone(),
         };
+        applier.note(&mut plan);
+        // What was recovered or is right already, and that a comparison has begun, is in state before
+        // the first effect.
+        if !plan.touches_no_file() {
+            self.store.sweep().await?;
+            applier.ledger.commit().await?;
+        }
+        let hidden = plan.hidden;
         let remote = Remote {
             connector: self.connector.clone(),
             cipher: self.cipher.clone(),
@@ -252,7 +255,7 @@ impl SyncRun {
             budget: self.budget.clone(),
             finishing: self.options.finishing,
         };
-        let applied = applier.apply(prepared.plan, remote).await;
+        let applied = applier.apply(plan, remote).await;
         let closed = match tokio::time::timeout(self.options.closing, applier.ledger.close()).await
         {
             Ok(closed) => closed.map_err(SyncError::from),

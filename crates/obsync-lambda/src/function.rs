@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use obsidian_sync::VaultId;
 use obsync_config::{Account, CombinedText, Environment, SystemTiming};
 use obsync_core::Budget;
 use obsync_core::clock::{Clock as _, SystemClock};
@@ -18,6 +17,7 @@ use tracing::Instrument as _;
 
 use crate::answer::{Answer, FunctionError, Response, VaultError, VaultStatus};
 use crate::deadline::{Deadline, Times, time_left};
+use crate::ended::Ended;
 use crate::event::{Event, QueueItem, RunOptions, VaultRequest};
 use crate::logging;
 use crate::memory::{Watch, content_budget, peak, resident};
@@ -25,8 +25,8 @@ use crate::metrics::{self, Metrics};
 use crate::secrets;
 use crate::status::status;
 use crate::tools::Tools;
-use crate::vault_run::{Ended, Turn, Work, take_turn};
-use crate::vaults::with_known_password;
+use crate::vault_run::{Turn, Work, take_turn};
+use crate::vaults::scheduled;
 
 /// Vaults side by side, where the event does not say.
 const SIDE_BY_SIDE: usize = 2;
@@ -93,7 +93,7 @@ impl Function {
         };
         let states = async {
             if tools.lambda.download_on_startup.value {
-                preload(tools).await;
+                tools.preload().await;
             }
         };
         if timeout(WARMING, join(secret, states)).await.is_err() {
@@ -120,15 +120,11 @@ impl Function {
             // Vaults answer for themselves before; this is for what comes before and after them.
             let last = left - self.kept(left) / 16;
             let answer = timeout(last, self.answer(event, left, metrics)).await;
-            let answer = answer.unwrap_or_else(|_| {
+            answer.unwrap_or_else(|_| {
                 let message = "the time was over before there was an answer: is the service, \
                                Secrets Manager or the bucket slow to answer?";
-                Err(VaultError::new("timeout", message).into())
-            });
-            if let Err(error) = &answer {
-                tracing::error!(error_type = %error.error_type, "failed: {}", error.message);
-            }
-            answer
+                Err(logged(VaultError::new("timeout", message).into()))
+            })
         };
         answer.instrument(span).await
     }
@@ -150,10 +146,11 @@ impl Function {
         metrics: metrics::Invocation,
     ) -> Result<Response, FunctionError> {
         let began = Instant::now();
-        let event = Event::parse(event).map_err(|error| FunctionError::from(&error))?;
-        let tools = self.tools.clone().map_err(FunctionError::from)?;
+        let event = Event::parse(event).map_err(|error| logged(FunctionError::from(&error)))?;
+        let tools = self.tools.clone().map_err(|error| logged(error.into()))?;
         tracing::info!(event = event.kind(), left_s = left.as_secs(), "invoked");
-        let work = self.work(&tools, metrics).await?;
+        let work = self.work(&tools, metrics).await;
+        let work = work.map_err(|error| logged(error.into()))?;
         let watchdog = Watchdog::new(tools.memory, work.budget.clone());
         let shift = Shift {
             work: Arc::new(work),
@@ -231,14 +228,17 @@ impl Function {
                 shift.answer(&self.sync(shift, vaults, options, &slots).await)
             }
             Event::Schedule { options } => {
-                let vaults = scheduled(&shift.work).await?;
+                let vaults = scheduled(&shift.work).await;
+                let vaults = vaults.map_err(|error| logged(error.into()))?;
                 let ended = self
                     .sync(shift, vaults, options, &slots(SIDE_BY_SIDE))
                     .await;
                 shift.answer(&ended)
             }
             Event::Status { vaults } => {
-                return Ok(Response::Status(status(&shift.work, vaults).await?));
+                let answer = status(&shift.work, vaults).await;
+                let answer = answer.map_err(|error| logged(error.into()))?;
+                return Ok(Response::Status(answer));
             }
             Event::Queue(_) => {
                 let message = "a queue's message can't hold another queue's";
@@ -325,53 +325,8 @@ impl Shift {
     }
 }
 
-/// The vaults of a schedule.
-async fn scheduled(work: &Work) -> Result<Vec<VaultRequest>, VaultError> {
-    let tools = &work.tools;
-    let request = |vault: &str| VaultRequest {
-        vault: vault.to_owned(),
-        password: None,
-    };
-    if let Some(vaults) = &tools.lambda.vaults {
-        return Ok(vaults.value.iter().map(|vault| request(vault)).collect());
-    }
-    let all = tools.vaults.all(&work.account, &tools.rest).await;
-    let all = all.map_err(|error| VaultError::from(&error))?;
-    let known = with_known_password(&all, &work.settings.credentials);
-    if known.is_empty() {
-        let message = format!(
-            "of the account's {} vaults there is none whose password is known",
-            all.len()
-        );
-        return Err(VaultError::new("credentials_missing", message));
-    }
-    Ok(known
-        .iter()
-        .map(|vault| request(vault.id.as_str()))
-        .collect())
-}
-
-/// Loads the states of the vaults that the function is set up for.
-async fn preload(tools: &Tools) {
-    let mut known = match tools.homes.known().await {
-        Ok(known) => known,
-        Err(error) => {
-            tracing::warn!(%error, "the states could not be loaded yet");
-            return;
-        }
-    };
-    if let Some(wanted) = &tools.lambda.vaults {
-        let is_wanted = |id: &VaultId| wanted.value.iter().any(|wanted| wanted == id.as_str());
-        // Which vault a name means only the service knows.
-        let only_ids = wanted
-            .value
-            .iter()
-            .all(|wanted| known.iter().any(|id| id.as_str() == wanted));
-        if only_ids {
-            known.retain(is_wanted);
-        }
-    }
-    // As a document, a state takes less than half of what it takes once read.
-    tools.homes.preload(&known, tools.memory / 16).await;
-    tracing::debug!(states = known.len(), "loaded states");
+/// A failure of the invocation itself. Those of vaults are logged where they happen.
+fn logged(error: FunctionError) -> FunctionError {
+    tracing::error!(error_type = %error.error_type, "{}", error.message);
+    error
 }

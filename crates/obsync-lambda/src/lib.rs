@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod deadline;
+mod ended;
 pub mod event;
 pub mod function;
 pub mod logging;

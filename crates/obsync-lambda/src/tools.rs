@@ -99,6 +99,31 @@ impl Tools {
             .map_err(|error| VaultError::from(&error))
     }
 
+    /// Loads the states of the vaults that the function is set up for.
+    pub(crate) async fn preload(&self) {
+        let mut known = match self.homes.known().await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(%error, "the states could not be loaded yet");
+                return;
+            }
+        };
+        if let Some(wanted) = &self.lambda.vaults {
+            let is_wanted = |id: &VaultId| wanted.value.iter().any(|wanted| wanted == id.as_str());
+            // Which vault a name means only the service knows.
+            let only_ids = wanted
+                .value
+                .iter()
+                .all(|wanted| known.iter().any(|id| id.as_str() == wanted));
+            if only_ids {
+                known.retain(is_wanted);
+            }
+        }
+        // As a document, a state takes less than half of what it takes once read.
+        self.homes.preload(&known, self.memory / 16).await;
+        tracing::debug!(states = known.len(), "loaded states");
+    }
+
     /// All variables.
     pub(crate) fn environment(&self) -> &Environment {
         &self.environment
@@ -141,6 +166,11 @@ impl Turns {
             Arc::clone(turns.entry(vault.clone()).or_default())
         };
         turn.lock_owned().await
+    }
+
+    /// Whether this process has worked on several vaults.
+    pub(crate) fn are_many(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() > 1
     }
 }
 
@@ -201,7 +231,9 @@ mod tests {
         let turns = Arc::new(Turns::default());
         let (one, other) = (VaultId::new("one"), VaultId::new("other"));
         let first = turns.wait(&one).await;
+        assert!(!turns.are_many());
         let _beside = turns.wait(&other).await;
+        assert!(turns.are_many());
         let second = tokio::spawn({
             let turns = Arc::clone(&turns);
             async move { drop(turns.wait(&one).await) }

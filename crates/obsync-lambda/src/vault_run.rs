@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use obsidian_sync::Vault;
-use obsync_config::{
-    Account, NoPrompt, OpenError, PasswordFlag, PasswordSources, Settings, open_vault_with,
-};
+use obsync_config::{Account, NoPrompt, PasswordFlag, PasswordSources, Settings, open_vault_with};
 use obsync_core::clock::SystemClock;
 use obsync_core::report::Report;
 use obsync_core::{Budget, StoreErrorKind, SyncError, SyncRun};
@@ -17,8 +15,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use crate::answer::{VaultAnswer, VaultError, VaultStatus};
+use crate::answer::VaultError;
 use crate::deadline::Deadline;
+use crate::ended::{Ended, Fault};
 use crate::event::VaultRequest;
 use crate::logging;
 use crate::metrics::{Invocation, VaultMetrics};
@@ -44,90 +43,6 @@ pub(crate) struct Turn {
     pub(crate) deadline: Arc<Deadline>,
     /// Vaults side by side.
     pub(crate) slots: Arc<Semaphore>,
-}
-
-/// How a vault's turn ended.
-pub(crate) struct Ended {
-    /// The id or name that it was asked for by.
-    pub(crate) wanted: String,
-    /// The vault, if it got as far as being found.
-    pub(crate) vault: Option<Vault>,
-    pub(crate) outcome: Result<Report, Fault>,
-    /// Whether most of the time had gone to others before it began.
-    pub(crate) late: bool,
-}
-
-/// Why a turn brought no report.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// The time was over before anything was changed.
-    Stopped,
-    /// Nobody knows how far it came: it hung or panicked.
-    GaveUp(VaultError),
-    /// Anything else.
-    Error(VaultError),
-}
-
-impl From<VaultError> for Fault {
-    fn from(error: VaultError) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<SyncError> for Fault {
-    fn from(error: SyncError) -> Self {
-        match error {
-            SyncError::Stopped => Self::Stopped,
-            error => Self::Error(VaultError::from(&error)),
-        }
-    }
-}
-
-impl From<OpenError> for Fault {
-    fn from(error: OpenError) -> Self {
-        Self::Error(VaultError::from(&error))
-    }
-}
-
-impl Ended {
-    /// Whether it failed for credentials that may have been changed meanwhile.
-    pub(crate) fn may_be_old_credentials(&self) -> bool {
-        const WORDS: [&str; 7] = [
-            "credentials_missing",
-            "not_signed_in",
-            "unauthorized",
-            "wrong_credentials",
-            "wrong_vault_password",
-            "two_factor_required",
-            "two_factor_refused",
-        ];
-        matches!(&self.outcome, Err(Fault::Error(error)) if WORDS.contains(&error.kind))
-    }
-
-    /// As the caller is told.
-    pub(crate) fn answer(&self) -> VaultAnswer {
-        let wanted = self.wanted.as_str();
-        let (id, name) = match &self.vault {
-            Some(vault) => (vault.id.as_str(), vault.name.as_str()),
-            None => (wanted, wanted),
-        };
-        match &self.outcome {
-            Ok(report) => VaultAnswer::of_report(id, name, report),
-            Err(Fault::Error(error) | Fault::GaveUp(error)) => {
-                VaultAnswer::failed(id, name, error.clone())
-            }
-            // Others had the time; they end some day, and then it is this one's turn.
-            Err(Fault::Stopped) if self.late => {
-                let message = "its turn did not come in time: send the event again";
-                let error = VaultError::new("stopped", message);
-                VaultAnswer {
-                    status: VaultStatus::Partial,
-                    ..VaultAnswer::failed(id, name, error)
-                }
-            }
-            Err(Fault::Stopped) => VaultAnswer::of_error(id, name, &SyncError::Stopped),
-        }
-    }
 }
 
 /// What is known of a turn while it goes on.
@@ -186,9 +101,11 @@ async fn tidy(work: &Work, ended: &Ended) {
         // It may have gone wrong because of what is remembered.
         tools.vaults.forget().await;
     }
+    // The states of several vaults may be too much to keep. The only one may stay: to read it again
+    // takes as much.
     let large = crate::memory::resident().is_some_and(|bytes| bytes > tools.memory / 2);
     if let Some(vault) = &ended.vault
-        && (wrong || large)
+        && (wrong || large && tools.turns.are_many())
     {
         tools.homes.forget(&vault.id);
     }
@@ -365,22 +282,5 @@ mod tests {
 
     fn panic_of(case: u32) -> Result<(), Fault> {
         panic!("no such case: {case}")
-    }
-
-    #[test]
-    fn a_vault_whose_turn_did_not_come_is_sent_again() {
-        let ended = |late| Ended {
-            wanted: "Notes".to_owned(),
-            vault: None,
-            outcome: Err(Fault::Stopped),
-            late,
-        };
-        let answer = ended(true).answer();
-        assert_eq!(answer.status, VaultStatus::Partial);
-        assert_eq!(answer.error.unwrap().kind, "stopped");
-        let answer = ended(false).answer();
-        assert_eq!(answer.status, VaultStatus::Failed);
-        assert_eq!(answer.error.unwrap().kind, "timeout");
-        assert_eq!((&*answer.vault_id, &*answer.name), ("Notes", "Notes"));
     }
 }

@@ -10,6 +10,10 @@ use obsync_config::{Account, Credentials, OpenError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::answer::VaultError;
+use crate::event::VaultRequest;
+use crate::vault_run::Work;
+
 /// How long a list is taken for true: vaults are renamed.
 const FRESH: Duration = Duration::from_secs(10 * 60);
 
@@ -95,10 +99,7 @@ fn find(list: &[Vault], wanted: &str) -> Result<Found, VaultChoiceError> {
 ///
 /// `OBSIDIAN_VAULT_PASSWORD` is the password of one vault: it counts where only one is left that
 /// has no other.
-pub(crate) fn with_known_password<'a>(
-    list: &'a [Vault],
-    credentials: &Credentials,
-) -> Vec<&'a Vault> {
+fn with_known_password<'a>(list: &'a [Vault], credentials: &Credentials) -> Vec<&'a Vault> {
     let known = |vault: &&Vault| {
         let own = credentials.of_vault(vault.id.as_str(), &vault.name);
         vault.managed_password.is_some() || own.is_some()
@@ -114,6 +115,35 @@ pub(crate) fn with_known_password<'a>(
         _ => {}
     }
     known
+}
+
+/// The vaults of a schedule: those of `OBSYNC_VAULTS`, or all whose password is known.
+///
+/// # Errors
+/// When there are none, or the service can't be asked.
+pub(crate) async fn scheduled(work: &Work) -> Result<Vec<VaultRequest>, VaultError> {
+    let tools = &work.tools;
+    let request = |vault: &str| VaultRequest {
+        vault: vault.to_owned(),
+        password: None,
+    };
+    if let Some(vaults) = &tools.lambda.vaults {
+        return Ok(vaults.value.iter().map(|vault| request(vault)).collect());
+    }
+    let all = tools.vaults.all(&work.account, &tools.rest).await;
+    let all = all.map_err(|error| VaultError::from(&error))?;
+    let known = with_known_password(&all, &work.settings.credentials);
+    if known.is_empty() {
+        let message = format!(
+            "of the account's {} vaults there is none whose password is known",
+            all.len()
+        );
+        return Err(VaultError::new("credentials_missing", message));
+    }
+    Ok(known
+        .iter()
+        .map(|vault| request(vault.id.as_str()))
+        .collect())
 }
 
 #[cfg(test)]

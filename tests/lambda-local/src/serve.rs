@@ -10,6 +10,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use obsync_doubles::runtime::Outcome;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 
 use crate::sandbox::Sandbox;
@@ -17,8 +18,10 @@ use crate::show::say;
 
 const PATHS: [&str; 2] = ["/invoke", "/2015-03-31/functions/function/invocations"];
 
-/// Serves one event at a time until Ctrl-C.
+/// Serves one event at a time until Ctrl-C or SIGTERM.
 pub(crate) async fn until_interrupted(sandbox: &mut Sandbox<'_>, port: u16) -> Result<(), String> {
+    let stopped = stop_signal().map_err(|error| error.to_string())?;
+    tokio::pin!(stopped);
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener =
         listener.map_err(|error| format!("port {port}: {error}; choose one with --port"))?;
@@ -28,12 +31,10 @@ pub(crate) async fn until_interrupted(sandbox: &mut Sandbox<'_>, port: u16) -> R
          End it with Ctrl-C."
     ));
     let sandbox = Mutex::new(sandbox);
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = &mut interrupted => return Ok(()),
+            () = &mut stopped => return Ok(()),
         };
         let Ok((stream, _)) = stream else { continue };
         // A failure to set it only costs time.
@@ -46,9 +47,21 @@ pub(crate) async fn until_interrupted(sandbox: &mut Sandbox<'_>, port: u16) -> R
         tokio::select! {
             // A client that hangs up is no concern of the next one.
             _ = connection => {}
-            _ = &mut interrupted => return Ok(()),
+            () = &mut stopped => return Ok(()),
         }
     }
+}
+
+/// Resolves at the first signal.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 async fn answer(

@@ -55,6 +55,19 @@ async fn no_name_and_no_word_of_the_service_reaches_the_terminal_raw() {
         let run = sandbox.obsync(&with(&["--progress", progress])).exits(4);
         tame(&run);
     }
+    let run = sandbox.obsync(&with(&["--json"])).exits(4);
+    tame(&run);
+    let problems = run.json()["problems"].clone();
+    let names: Vec<&str> = problems
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|p| p["path"].as_str())
+        .collect();
+    assert!(
+        names.contains(&named("failed").as_str()),
+        "the name itself comes through: {names:?}"
+    );
     tame(&sandbox.obsync(&["status"]).exits(0));
     tame(&sandbox.obsync(&["vaults"]).exits(0));
 

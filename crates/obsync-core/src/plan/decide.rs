@@ -60,7 +60,12 @@ impl<'a, 'p> Decider<'a, 'p> {
             }
         }
         let entry = self.input.entries.get(path);
-        if self.input.basis == Basis::Changes && entry.is_some_and(|e| e.uid() >= record.uid) {
+        // A record sent again is no news; but one that is tried again may be older than what an
+        // entry comes from, where the service was restored in between.
+        let again = self.listed.get(path.as_str());
+        let again = again.is_some_and(|item| item.uid == record.uid && item.record.is_some());
+        let known = entry.is_some_and(|entry| entry.uid() >= record.uid);
+        if self.input.basis == Basis::Changes && known && !again {
             return self.unlist(path);
         }
         if let Change::Deleted { .. } = record.change {

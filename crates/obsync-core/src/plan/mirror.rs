@@ -132,7 +132,23 @@ fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
         .iter()
         .filter_map(|item| VaultPath::parse(&item.name).ok());
     live.extend(listed);
-    let above: HashSet<VaultPath> = live.iter().flat_map(VaultPath::ancestors).collect();
+    // What stays whatever the vault says keeps the folders above it.
+    let stays = |path: &VaultPath, local: &Local| match local {
+        Local::Foreign(_) | Local::Unreadable(_) => true,
+        Local::Absent => false,
+        Local::Folder => input.filter.verdict(path, true) != Verdict::Sync,
+        Local::Ours(_) | Local::Other { .. } => input.filter.verdict(path, false) != Verdict::Sync,
+    };
+    let staying = input
+        .local
+        .iter()
+        .filter(|(path, local)| stays(path, local))
+        .flat_map(|(path, _)| path.ancestors());
+    let above: HashSet<VaultPath> = live
+        .iter()
+        .flat_map(VaultPath::ancestors)
+        .chain(staying)
+        .collect();
     let folded: HashSet<String> = if input.folding.any() {
         live.iter()
             .chain(&above)

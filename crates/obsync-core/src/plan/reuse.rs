@@ -20,7 +20,7 @@ pub(super) fn find(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
         clear_old_spellings(input, names, plan);
         return;
     }
-    let mut leaving = leaving_files(input, plan, &wanted);
+    let mut leaving = leaving_files(input, names, plan, &wanted);
     let staying = staying_files(input, plan, &wanted);
     let repeated = wanted.len() < plan.downloads.len();
     drop(wanted);
@@ -87,9 +87,34 @@ pub(super) fn find(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
 type Leaving = HashMap<ContentHash, Vec<(VaultPath, Stamp, obsidian_sync::Uid)>>;
 
 /// Our own files that this run removes: sources for moves.
-fn leaving_files(input: &Input<'_>, plan: &Plan, wanted: &HashSet<ContentHash>) -> Leaving {
+fn leaving_files(
+    input: &Input<'_>,
+    names: &Names<'_>,
+    plan: &Plan,
+    wanted: &HashSet<ContentHash>,
+) -> Leaving {
     let mut leaving = Leaving::new();
+    let cleared: HashSet<&VaultPath> = plan
+        .clear
+        .iter()
+        .filter_map(|clear| match clear {
+            Clear::Folder(path, _) => Some(path),
+            _ => None,
+        })
+        .collect();
+    let folders = plan.folders.iter().map(|(path, _)| path);
+    let respelled: HashSet<&VaultPath> = folders.filter_map(|path| names.respelled(path)).collect();
     for removal in &plan.removals {
+        // What lies below a place that must become free, or stands in a folder's place under another
+        // spelling, goes before anything is moved.
+        let below = !cleared.is_empty()
+            && removal
+                .path
+                .ancestors()
+                .any(|above| cleared.contains(&above));
+        if below || respelled.contains(&removal.path) {
+            continue;
+        }
         if let (Some(Entry::File(file)), Some(Local::Ours(stamp))) = (
             input.entries.get(&removal.path),
             input.local.get(&removal.path),
@@ -169,6 +194,13 @@ fn clear_old_spellings(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
         .extract_if(.., |removal| old.contains(&removal.path))
     {
         plan.clear.push(Clear::File(removal));
+    }
+    // Else the new spelling of an empty folder would be removed as the old one.
+    for (path, uid) in plan
+        .folder_removals
+        .extract_if(.., |(path, _)| old.contains(path))
+    {
+        plan.clear.push(Clear::Folder(path, uid));
     }
 }
 

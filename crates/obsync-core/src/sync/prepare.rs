@@ -65,6 +65,10 @@ impl SyncRun {
         self.check_destination(&stored, counts).await?;
         let filter = self.filter().await?;
         let refiltered = stored.fingerprint != filter.fingerprint();
+        // What a crashed run was about to apply counts as applied: it may be there.
+        let intents = self.state.intents().await?;
+        let intended = intents.iter().map(|(_, meta)| meta.uid).max();
+        let highest = VaultVersion::from(stored.highest.max(intended.unwrap_or_default()));
         let full = self.options.full
             || stored.full_pending
             || (refiltered && stored.cursor > VaultVersion(0));
@@ -73,7 +77,7 @@ impl SyncRun {
             mut feed,
             basis,
             reset,
-        } = self.fed(&stored, full).await?;
+        } = self.fed(&stored, highest, full).await?;
         if reset {
             let note = "the service's copy of this vault was restored or re-created: \
                         comparing everything";
@@ -90,7 +94,6 @@ impl SyncRun {
         }
 
         let unapplied = self.state.unapplied().await?;
-        let intents = self.state.intents().await?;
         let again = unapplied.iter().any(|item| item.record.is_some());
         let quiet = feed.count == 0
             && feed.version == stored.cursor
@@ -162,11 +165,16 @@ impl SyncRun {
     }
 
     /// Reads the feed; from the beginning if the service turns out to know less than we do.
-    async fn fed(&self, stored: &Header, full: bool) -> Result<Fed, SyncError> {
+    async fn fed(
+        &self,
+        stored: &Header,
+        highest: VaultVersion,
+        full: bool,
+    ) -> Result<Fed, SyncError> {
         let first = stored.cursor == VaultVersion(0);
         if full || first {
             let (client, feed) = self.feed(VaultVersion(0)).await?;
-            let reset = feed.version < stored.cursor.max(stored.highest.into());
+            let reset = feed.version < stored.cursor.max(highest);
             return Ok(Fed {
                 client,
                 feed,
@@ -175,7 +183,7 @@ impl SyncRun {
             });
         }
         let (client, feed) = self.feed(stored.cursor).await?;
-        if feed.version >= stored.cursor.max(stored.highest.into()) {
+        if feed.version >= stored.cursor.max(highest) {
             return Ok(Fed {
                 client,
                 feed,

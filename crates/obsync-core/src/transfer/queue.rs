@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::vec;
 
 use tokio::sync::Notify;
 
@@ -23,8 +22,9 @@ pub(super) struct Queue {
 }
 
 struct Inner {
-    /// Jobs that nobody has tried, where the plan laid them: large, so never copied.
-    fresh: vec::IntoIter<Download>,
+    /// Jobs that nobody has tried, the next one last. They stay where the plan laid them, being
+    /// large, and give their memory back as they go: a state in memory grows meanwhile.
+    fresh: Vec<Download>,
     /// Jobs that came back.
     again: VecDeque<Job>,
     held: usize,
@@ -33,7 +33,10 @@ struct Inner {
 
 impl Inner {
     fn take(&mut self) -> Option<Job> {
-        let fresh = self.fresh.next().map(|download| {
+        if self.fresh.len() < self.fresh.capacity() / 2 {
+            self.fresh.shrink_to_fit();
+        }
+        let fresh = self.fresh.pop().map(|download| {
             self.begun += 1;
             Job {
                 download,
@@ -46,9 +49,10 @@ impl Inner {
 }
 
 impl Queue {
-    pub(super) fn new(downloads: Vec<Download>) -> Self {
+    pub(super) fn new(mut downloads: Vec<Download>) -> Self {
+        downloads.reverse();
         let inner = Inner {
-            fresh: downloads.into_iter(),
+            fresh: downloads,
             again: VecDeque::new(),
             held: 0,
             begun: 0,
@@ -106,5 +110,48 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use obsidian_sync::{ContentHash, Millis, Uid};
+
+    use super::*;
+    use crate::path::VaultPath;
+    use crate::plan::{Over, Target};
+    use crate::record::RemoteFile;
+
+    fn download(uid: u64) -> Download {
+        let target = Target {
+            path: VaultPath::parse(&format!("{uid}.md")).unwrap(),
+            uid: Uid(uid),
+            file: RemoteFile {
+                hash: ContentHash::of(b""),
+                sealed_size: 0,
+                mtime: Millis(0),
+                ctime: Millis(0),
+            },
+            over: Over::Nothing,
+        };
+        Download {
+            target,
+            also: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn jobs_come_in_the_plans_order_and_give_their_memory_back() {
+        let queue = Queue::new((0..100).map(download).collect());
+        for uid in 0..100 {
+            let job = queue.next().await.unwrap();
+            assert_eq!(
+                (job.download.target.uid, job.place),
+                (Uid(uid), uid as usize)
+            );
+            queue.done();
+        }
+        assert!(queue.next().await.is_none());
+        assert!(queue.lock().fresh.capacity() < 2);
     }
 }

@@ -12,6 +12,8 @@ fn every_promise_names_a_test_that_exists() {
         "crates/obsync-core",
         "crates/obsync-local",
         "crates/obsync-s3",
+        "crates/obsync-cli/tests",
+        "tests/soak/tests",
     ] {
         read_rust(&root.join(folder), &mut sources);
     }

@@ -22,7 +22,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) struct World {
     pub(crate) server: DevServer,
     pub(crate) bucket: Double,
-    pub(crate) variables: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
 }
 
 impl World {

@@ -12,7 +12,11 @@ use obsync_core::{Stamp, VaultPath};
 const FEW: usize = 64;
 
 #[derive(Default)]
-pub(super) struct Looks(Mutex<Seen>);
+pub(super) struct Looks {
+    seen: Mutex<Seen>,
+    /// Held by the one that lists.
+    turn: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default)]
 struct Seen {
@@ -33,7 +37,12 @@ pub(super) enum Look {
 
 impl Looks {
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody else lists.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// How to look at a path.

@@ -182,10 +182,14 @@ impl VaultStore for S3VaultStore {
                 head.map(|head| head.stamp)
             }
             Look::List => {
-                let all = self.all().await?;
-                let names = all.iter();
+                // Many look at once: one of them lists, the others wait for it.
+                let _turn = self.0.looks.turn().await;
+                if let Look::Known(found) = self.0.looks.look(path) {
+                    return Ok(found.map_or(Found::Absent, file));
+                }
+                let names = self.all().await?.into_iter();
                 let listing: HashMap<Box<str>, Stamp> = names
-                    .map(|(path, stamp)| (path.as_str().into(), stamp.clone()))
+                    .map(|(path, stamp)| (path.as_str().into(), stamp))
                     .collect();
                 let found = listing.get(path.as_str()).cloned();
                 self.0.looks.listed(listing);

@@ -6,22 +6,20 @@
 
 mod document;
 mod entries;
+mod form;
 mod pace;
 mod strays;
 
-use std::io::BufReader;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use object_store::{PutPayload, PutPayloadMut};
 use obsync_core::clock::Clock;
 use obsync_core::{
     Batch, Contents, Counts, FileMeta, Header, RunStatus, StateStore, StoreError, StoreErrorKind,
     Unapplied, VaultPath,
 };
 use tokio::sync::{Mutex, MutexGuard};
-use tokio_util::io::SyncIoBridge;
 
 use crate::bucket::Bucket;
 use crate::gate::Gate;
@@ -29,12 +27,11 @@ use crate::homes::Held;
 use crate::lease::Lease;
 use crate::register::{Register, Version, WriteFault};
 pub(crate) use document::Document;
+pub(crate) use form::{read, read_status};
 use pace::Pace;
 
 /// How often a write is merged with another's and tried again.
 const TRIES: u32 = 5;
-/// How long the pieces are in which a document is read and written, in bytes.
-const PIECE: usize = 64 * 1024;
 
 /// The state of one vault as one document in the bucket. Clones are one store.
 #[derive(Clone)]
@@ -69,85 +66,6 @@ impl std::fmt::Debug for S3StateStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "S3StateStore({})", self.0.register.location())
     }
-}
-
-/// Reads a state document; `None` before the first run.
-pub(crate) async fn read(register: &Register) -> Result<Option<(Document, Version)>, StoreError> {
-    let Some((text, version)) = register.open().await? else {
-        return Ok(None);
-    };
-    let text = BufReader::with_capacity(PIECE, SyncIoBridge::new(text));
-    let read = tokio::task::spawn_blocking(move || serde_json::from_reader(text)).await;
-    match read.unwrap_or_else(|error| Err(serde_json::Error::io(error.into()))) {
-        Ok::<Document, _>(document) if document.schema == document::SCHEMA => {
-            Ok(Some((document, version)))
-        }
-        Ok(document) => Err(newer(&register.location(), document.schema)),
-        Err(error) if error.is_io() => Err(register.unread(&error)),
-        Err(error) => Err(not_understood(register, error).await),
-    }
-}
-
-/// Why a document that came whole is none of ours.
-async fn not_understood(register: &Register, error: serde_json::Error) -> StoreError {
-    #[derive(serde::Deserialize)]
-    struct Version {
-        schema: u32,
-    }
-    let at = register.location();
-    match register.read().await {
-        Ok(Some((bytes, _))) => match serde_json::from_slice(&bytes) {
-            Ok(Version { schema }) if schema > document::SCHEMA => newer(&at, schema),
-            _ => {
-                let what = format!(
-                    "the state {at} is damaged: restore an earlier version of it, or delete it and \
-                     let the next run compare everything"
-                );
-                StoreError::new(StoreErrorKind::Unusable, what).with_source(error)
-            }
-        },
-        Ok(None) => StoreError::new(StoreErrorKind::Other, format!("the state {at} is gone")),
-        Err(error) => error,
-    }
-}
-
-/// A document as JSON, in pieces: one that grows as a whole would take its size twice over.
-fn text(document: &Document) -> Result<PutPayload, StoreError> {
-    struct Pieces(PutPayloadMut);
-    impl std::io::Write for Pieces {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut pieces = Pieces(PutPayloadMut::new().with_block_size(PIECE));
-    match serde_json::to_writer(&mut pieces, document) {
-        Ok(()) => Ok(pieces.0.freeze()),
-        Err(error) => {
-            let what = "the state can't be written as JSON";
-            Err(StoreError::new(StoreErrorKind::Other, what).with_source(error))
-        }
-    }
-}
-
-/// Reads how runs went; the default before the first.
-pub(crate) async fn read_status(register: &Register) -> Result<RunStatus, StoreError> {
-    let Some((bytes, _)) = register.read().await? else {
-        return Ok(RunStatus::default());
-    };
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let what = format!("the status {} makes no sense", register.location());
-        StoreError::new(StoreErrorKind::Other, what).with_source(error)
-    })
-}
-
-fn newer(at: &str, schema: u32) -> StoreError {
-    let what = format!("the state {at} is of a newer obsync (format {schema}): update this one");
-    StoreError::new(StoreErrorKind::Unusable, what)
 }
 
 impl S3StateStore {
@@ -287,7 +205,7 @@ impl Core {
         for _ in 0..TRIES {
             memory.document.fence = fence;
             let begun = memory.pace.begin();
-            let text = text(&memory.document)?;
+            let text = form::text(&memory.document)?;
             let before = memory.version.as_ref();
             match self.register.write(text, before).await {
                 Ok(version) => {

@@ -121,7 +121,10 @@ fn error(header: Option<&str>, body: &Bytes) -> Outcome {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let field = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     Outcome::Error {
-        error_type: header.map_or_else(|| field("errorType"), str::to_owned),
+        error_type: match body["errorType"].as_str() {
+            Some(kind) => kind.to_owned(),
+            None => header.unwrap_or_default().to_owned(),
+        },
         message: field("errorMessage"),
         body,
     }

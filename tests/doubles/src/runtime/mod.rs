@@ -27,7 +27,7 @@ pub enum Outcome {
     Answer(Value),
     /// The function, or its init, reported an error.
     Error {
-        /// What retries and alarms see: the header, else `errorType`.
+        /// What callers and retries see: `errorType`, else the header, which is for telemetry.
         error_type: String,
         /// `errorMessage`.
         message: String,

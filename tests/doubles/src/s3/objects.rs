@@ -249,7 +249,10 @@ impl World {
                 .map(String::as_str)
                 .unwrap_or_default()
         };
-        let after = match get("continuation-token") {
+        // Tokens say nothing to others, as S3's do.
+        let token = hex::decode(get("continuation-token")).unwrap_or_default();
+        let token = String::from_utf8_lossy(&token).into_owned();
+        let after = match token.as_str() {
             "" => get("start-after"),
             token => token,
         };
@@ -273,7 +276,8 @@ impl World {
             );
         }
         if let (true, Some((last, _))) = (more, page.last()) {
-            text += &format!("<NextContinuationToken>{last}</NextContinuationToken>");
+            let token = hex::encode(last.as_bytes());
+            text += &format!("<NextContinuationToken>{token}</NextContinuationToken>");
         }
         plain(200, text + "</ListBucketResult>")
     }

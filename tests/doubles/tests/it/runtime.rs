@@ -70,8 +70,8 @@ async fn events_are_handed_out_in_order_and_answered_once() {
         let (second, _, event) = next(&address).await;
         assert_eq!(event, json!({"n": 2}));
         assert_ne!(first, second);
-        let header = "Lambda-Runtime-Function-Error-Type: Obsync.Auth";
-        let report = r#"{"errorType":"other","errorMessage":"wrong password"}"#;
+        let header = "Lambda-Runtime-Function-Error-Type: unhandled";
+        let report = r#"{"errorType":"Obsync.Auth","errorMessage":"wrong password"}"#;
         let (head, _) = ask_with(&address, &post(&second, "error"), header, report).await;
         assert!(head.starts_with("http/1.1 202"), "{head}");
     };

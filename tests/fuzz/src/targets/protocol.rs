@@ -169,8 +169,14 @@ pub(super) fn hosts(input: &[u8]) {
     if let Ok(url) = host::sync_url(&text) {
         let host = url.host_str().unwrap();
         let ours = host.ends_with(".obsidian.md") && url.scheme() == "wss";
-        assert!(ours || (is_here(host) && url.scheme() == "ws"), "{text:?} became {url}");
-        assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+        assert!(
+            ours || (is_here(host) && url.scheme() == "ws"),
+            "{text:?} became {url}"
+        );
+        assert!(
+            url.username().is_empty() && url.password().is_none(),
+            "{url}"
+        );
     }
     if let Ok(url) = host::api_base(&text) {
         let here = url.host_str().is_some_and(is_here);

@@ -46,7 +46,10 @@ pub(crate) fn replay(stage: &Stage, at: At, history: &[Op]) -> Result<(), String
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text:?}")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is no number: {text:?}")),
+    )
 }
 
 fn random(at: At, histories: u64) {
@@ -80,9 +83,14 @@ fn random(at: At, histories: u64) {
     told(at, first, histories, began.elapsed());
 }
 
-#[allow(clippy::print_stderr, reason = "the figures, for whoever asks with --nocapture")]
+#[allow(
+    clippy::print_stderr,
+    reason = "the figures, for whoever asks with --nocapture"
+)]
 fn told(at: At, first: u64, histories: u64, took: Duration) {
-    eprintln!("{at:?}: {histories} histories from OBSYNC_SEED={first} in {took:.1?}; so far {TALLY:?}");
+    eprintln!(
+        "{at:?}: {histories} histories from OBSYNC_SEED={first} in {took:.1?}; so far {TALLY:?}"
+    );
 }
 
 #[test]

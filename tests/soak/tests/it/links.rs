@@ -32,6 +32,15 @@ fn swap(copy: &Path, outside: &Path, stop: &AtomicBool) -> u64 {
     swaps
 }
 
+/// Lets the other thread end, also when a check fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn links_that_come_and_go_during_runs_lead_nowhere() {
     let stage = Stage::new();
@@ -41,7 +50,10 @@ fn links_that_come_and_go_during_runs_lead_nowhere() {
     let put = |path: &str, content: &str| {
         let time = Millis(1_700_000_000_000);
         let content = content.as_bytes();
-        stage.service.put(&stage.vault, path, content, time).unwrap();
+        stage
+            .service
+            .put(&stage.vault, path, content, time)
+            .unwrap();
     };
     stage.service.mkdir(&stage.vault, "d").unwrap();
     stage.service.mkdir(&stage.vault, "d/e").unwrap();
@@ -53,11 +65,15 @@ fn links_that_come_and_go_during_runs_lead_nowhere() {
     let swaps = AtomicU64::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| swaps.store(swap(&copy, &outside, &stop), Ordering::Relaxed));
+        let _stop = Stop(&stop);
         for round in 0..12 {
             put("d/theirs.md", &format!("the vault's {round}"));
             for number in 0..6 {
                 put(&format!("d/{number}.md"), &format!("{round} {number}"));
-                put(&format!("d/e/{number}.md"), &format!("{round} {number}, deeper"));
+                put(
+                    &format!("d/e/{number}.md"),
+                    &format!("{round} {number}, deeper"),
+                );
             }
             if round % 3 == 2 {
                 stage.service.delete(&stage.vault, "d/theirs.md").unwrap();
@@ -67,7 +83,6 @@ fn links_that_come_and_go_during_runs_lead_nowhere() {
             let _ = stage.block_on(world::one_run(&stage, &place, round % 2 == 1));
             assert_eq!(place.harm(), [""; 0], "round {round}");
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(swaps.load(Ordering::Relaxed) > 100, "{swaps:?}");
     for left in ["d aside", "d/e aside", ".obsync/tmp aside"] {
@@ -75,7 +90,9 @@ fn links_that_come_and_go_during_runs_lead_nowhere() {
     }
     // Left in peace, the copy becomes the vault's.
     for _ in 0..2 {
-        stage.block_on(world::one_run(&stage, &place, true)).unwrap();
+        stage
+            .block_on(world::one_run(&stage, &place, true))
+            .unwrap();
     }
     let vault = stage.contents().files.into_iter();
     let vault: Vec<(String, Bytes)> = vault.map(|(path, (_, content))| (path, content)).collect();

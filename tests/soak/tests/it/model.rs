@@ -82,7 +82,9 @@ pub(crate) fn seen(filter: u8, holds: fn(&str) -> bool, path: &str, folder: bool
         return Seen::Refused;
     }
     let below = |dir: &str| path == dir || path.starts_with(&format!("{dir}/"));
-    let note = [".md", ".canvas", ".base"].iter().any(|end| path.ends_with(end));
+    let note = [".md", ".canvas", ".base"]
+        .iter()
+        .any(|end| path.ends_with(end));
     let hidden = match filter {
         1 => below("Private"),
         2 => !folder && !note && !path.ends_with(".png"),
@@ -147,7 +149,8 @@ impl Copy {
         }
         for (path, uid) in &vault.folders {
             let changed = whole || self.mirror || self.folders.get(path) != Some(uid);
-            if changed && self.seen(path, true) == Seen::Synced
+            if changed
+                && self.seen(path, true) == Seen::Synced
                 && let Some(content) = before.get(path)
             {
                 files.remove(path);

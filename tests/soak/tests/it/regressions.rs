@@ -1,11 +1,11 @@
 //! Histories that once failed, as small as they could be made.
 
 use crate::histories::{At, replay};
-use crate::op::How::{Plain, Stop};
+use crate::op::How::{Crash, Plain, Stop};
 use crate::op::Op::{
-    self, Delete, Edit, Filter, Mirror, Mkdir, Purge, Put, Rename, Rollback, Sync, Write,
+    self, Delete, Edit, Filter, Mirror, Mkdir, Purge, Put, Rename, Reset, Rollback, Sync, Write,
 };
-use crate::op::Text::Fresh;
+use crate::op::Text::{Common, Fresh};
 use crate::stage::Stage;
 
 fn holds(at: At, history: &[Op]) {
@@ -23,7 +23,11 @@ fn regression_full_in_a_bucket_looks_at_what_is_there() {
 #[test]
 fn regression_a_mirror_in_a_bucket_makes_its_folders_once() {
     holds(At::Bucket, &[Mirror(true), Put("d/x.md", Fresh)]);
-    let refused = [Mirror(true), Mkdir("d"), Put(".obsidian/workspace.json", Fresh)];
+    let refused = [
+        Mirror(true),
+        Mkdir("d"),
+        Put(".obsidian/workspace.json", Fresh),
+    ];
     holds(At::Bucket, &refused);
 }
 
@@ -84,4 +88,92 @@ fn regression_a_file_and_a_folder_that_fold_change_places() {
         Put("d/x.md", Fresh),
     ];
     holds(At::FoldingMemory, &history);
+    let history = [Put("d", Fresh), Sync(Plain), Rename(0, "D/x.md")];
+    holds(At::FoldingMemory, &history);
+}
+
+#[test]
+fn regression_a_file_takes_the_place_of_a_folder_whose_content_is_wanted_elsewhere() {
+    let history = [
+        Put("d/e/y.md", Common(2)),
+        Sync(Plain),
+        Put("swap", Common(2)),
+        Put("d", Fresh),
+    ];
+    holds(At::Memory, &history);
+    holds(At::Folder, &history);
+}
+
+#[test]
+fn regression_an_empty_folder_changes_its_case() {
+    let history = [
+        Mkdir("D"),
+        Put("a.md", Fresh),
+        Delete(0),
+        Mkdir("d"),
+        Sync(Plain),
+        Rollback(128),
+    ];
+    holds(At::FoldingMemory, &history);
+}
+
+#[test]
+fn regression_a_mirror_tries_once_to_remove_a_folder_that_holds_hidden_files() {
+    let history = [
+        Mirror(true),
+        Put("a.md", Fresh),
+        Filter(3),
+        Write("d/e/y.md", Fresh),
+    ];
+    holds(At::Memory, &history);
+}
+
+#[test]
+fn regression_a_restored_record_that_is_tried_again_is_not_taken_for_known() {
+    let history = [
+        Put("a.md", Fresh),
+        Delete(0),
+        Put("D/x.md", Fresh),
+        Rename(0, "pic.png"),
+        Rename(0, "D/x.md"),
+        Put("d", Fresh),
+        Rename(41, "d/x.md"),
+        Put("a.md", Fresh),
+        Sync(Plain),
+        Rollback(178),
+    ];
+    holds(At::FoldingMemory, &history);
+}
+
+#[test]
+fn regression_a_stop_between_making_room_and_a_second_try_loses_nothing() {
+    for at in 0..12 {
+        let history = [
+            Put("a.md", Fresh),
+            Put("swap/in.md", Fresh),
+            Sync(Plain),
+            Write("swap/in.md", Fresh),
+            Put("swap", Fresh),
+            Sync(Plain),
+            Sync(Stop(at)),
+        ];
+        holds(At::Memory, &history);
+    }
+}
+
+#[test]
+fn regression_what_was_right_already_is_in_state_before_the_cursor_passes_it() {
+    let history = [
+        Put("b.md", Fresh),
+        Mkdir("d"),
+        Sync(Plain),
+        Reset,
+        Put("b.md", Fresh),
+        Sync(Crash(1, true)),
+        Put("a.md", Fresh),
+        Sync(Plain),
+        Rename(113, "a.md"),
+        Sync(Plain),
+    ];
+    holds(At::Memory, &history);
 }

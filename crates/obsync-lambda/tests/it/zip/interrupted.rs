@@ -61,7 +61,7 @@ async fn kill_after(what: &str, count: usize, latency_ms: u64) -> usize {
 
     // A file that was put and not committed is ours all the same: its deletion arrives.
     let objects = stage.objects(SAMPLE.1).into_keys();
-    let uncommitted = objects.filter(|path| !committed.contains_key(path)).last();
+    let uncommitted = objects.rev().find(|path| !committed.contains_key(path));
     if let Some(path) = &uncommitted {
         stage.service.delete(&vault, path).unwrap();
     }
@@ -141,4 +141,13 @@ async fn a_dead_runs_lease_keeps_others_out_while_it_lasts() {
     let answer = ask(&next, sync(&vault)).await;
     assert_eq!(answer["status"], "complete");
     assert_eq!(stage.objects(SAMPLE.1), tree(&stage, &vault));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sweep_temporary() {
+    for count in (1..78).step_by(3) {
+        println!("== {count}");
+        let committed = kill_after("", count, 10).await;
+        eprintln!("{count}: {committed} committed");
+    }
 }

@@ -75,6 +75,10 @@ impl Place for Bucket {
         false
     }
 
+    fn marks_files(&self) -> bool {
+        true
+    }
+
     async fn open(&self, faults: &Faults) -> Stores {
         let mut settings = S3Settings::new(BUCKET);
         settings.endpoint = Some(self.double.url.parse().unwrap());

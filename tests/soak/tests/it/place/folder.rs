@@ -149,7 +149,9 @@ impl Place for Folder {
         let mut left = Vec::new();
         for own in ["tmp", "kept"] {
             let folder = self.copy().join(".obsync").join(own);
-            walk(&folder, "", &mut |name, _| left.push(format!("{own}/{name}")));
+            walk(&folder, "", &mut |name, _| {
+                left.push(format!("{own}/{name}"));
+            });
         }
         walk(&self.copy(), "", &mut |name, _| {
             if name.contains(".obsync-tmp-") {

@@ -43,10 +43,18 @@ impl Memory {
     fn is_folder(&self, path: &str) -> bool {
         let key = self.key(path);
         let inside = format!("{key}/");
-        let all = self.files.folders().into_iter().chain(self.files.files().into_keys());
+        let all = self
+            .files
+            .folders()
+            .into_iter()
+            .chain(self.files.files().into_keys());
         all.map(|other| self.key(&other))
             .any(|other| other.starts_with(&inside))
-            || self.files.folders().iter().any(|other| self.key(other) == key)
+            || self
+                .files
+                .folders()
+                .iter()
+                .any(|other| self.key(other) == key)
     }
 
     fn blocked(&self, path: &str) -> bool {
@@ -76,7 +84,7 @@ impl Place for Memory {
     }
 
     fn write(&self, path: &str, content: &Bytes) {
-        if !self.blocked(path) && !self.is_folder(path) {
+        if short_parts(path) && !self.blocked(path) && !self.is_folder(path) {
             self.files.write(path, content.clone());
         }
     }

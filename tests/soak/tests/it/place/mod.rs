@@ -57,6 +57,11 @@ pub(crate) trait Place: Send + Sync {
         true
     }
 
+    /// Whether what obsync wrote can be told without its state.
+    fn marks_files(&self) -> bool {
+        false
+    }
+
     /// Opens both stores, as a new process would.
     async fn open(&self, faults: &Faults) -> Stores;
 
