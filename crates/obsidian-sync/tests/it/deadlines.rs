@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use obsidian_sync::client::{PushParams, SyncClient};
+use obsidian_sync::wire::PIECE_SIZE;
 use obsidian_sync::{EncodedName, Kind, RetryKind, Uid, VaultVersion};
 use serde_json::json;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
@@ -167,11 +168,11 @@ async fn each_piece_has_a_deadline_of_its_own() {
     let mut client = talk(async |mut server| {
         server.hear().await;
         server
-            .say(json!({"hash": "aa", "size": 6, "pieces": 3}))
+            .say(json!({"hash": "aa", "size": 2 * PIECE_SIZE + 2, "pieces": 3}))
             .await;
         for _ in 0..2 {
             sleep(deadlines().piece - SECOND).await;
-            server.send(vec![0; 2]).await;
+            server.send(vec![0; PIECE_SIZE]).await;
         }
         server.hang().await;
     })
@@ -183,6 +184,27 @@ async fn each_piece_has_a_deadline_of_its_own() {
     assert_eq!(result.unwrap_err().kind(), Kind::Timeout);
     assert_eq!(took, deadlines().piece);
     assert!(!client.is_usable());
+}
+
+/// A service that sends tiny pieces, each just in time, does not take for ever.
+#[tokio::test(start_paused = true)]
+async fn pieces_that_are_too_small_meet_the_contents_deadline() {
+    let mut client = talk(async |mut server| {
+        server.hear().await;
+        server
+            .say(json!({"hash": "aa", "size": 6, "pieces": 3}))
+            .await;
+        loop {
+            sleep(deadlines().piece - SECOND).await;
+            server.send(vec![0; 2]).await;
+        }
+    })
+    .await;
+    let mut pull = client.pull(Uid(1)).await.unwrap();
+    assert!(pull.piece().await.unwrap().is_some());
+    let (result, took) = timed(pull.piece()).await;
+    assert_eq!(result.unwrap_err().kind(), Kind::Timeout);
+    assert_eq!(took, SECOND);
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,12 +142,3 @@ async fn a_dead_runs_lease_keeps_others_out_while_it_lasts() {
     assert_eq!(answer["status"], "complete");
     assert_eq!(stage.objects(SAMPLE.1), tree(&stage, &vault));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sweep_temporary() {
-    for count in (1..78).step_by(3) {
-        println!("== {count}");
-        let committed = kill_after("", count, 10).await;
-        eprintln!("{count}: {committed} committed");
-    }
-}

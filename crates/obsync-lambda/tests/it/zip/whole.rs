@@ -1,6 +1,7 @@
 //! A vault arrives whole, over as many invocations as it takes, and then there is nothing to do.
 
 use obsync_devserver::DevServer;
+use obsync_doubles::runtime::Outcome;
 use obsync_doubles::s3::Double;
 use obsync_lambda_local::{Bucket, SAMPLE, Stage};
 use serde_json::json;
@@ -64,12 +65,12 @@ async fn a_change_arrives_with_the_next_invocation_and_nothing_else_does() {
     assert_eq!(stage.objects(SAMPLE.1), tree(&stage, &vault));
 }
 
-/// 120 notes whose pulls take 40 ms each, so that three connections need 1.6 s at least.
+/// 150 notes whose pulls take 120 ms each, so that three connections need 6 s at least.
 async fn slow() -> (Stage, obsidian_sync::VaultId) {
-    let builder = DevServer::builder().latency(Duration::from_millis(40));
+    let builder = DevServer::builder().latency(Duration::from_millis(120));
     let stage = Stage::with(builder, Bucket::Double(Double::start().await)).await;
     let vault = stage.vault(SAMPLE);
-    notes(&stage, &vault, 120);
+    notes(&stage, &vault, 150);
     (stage, vault)
 }
 
@@ -80,12 +81,20 @@ async fn a_vault_too_large_for_one_invocation_takes_several_and_no_file_twice() 
     let function = function(&stage, &program).start().await;
     // Less than the pulls need, by whatever clock.
     let mut event = sync(&vault);
-    event["options"] = json!({"timeout_minutes": 1.2 / 60.0});
+    event["options"] = json!({"timeout_minutes": 6.0 / 60.0});
 
-    let mut partial = 0;
-    let mut cursor = 0;
+    let (mut partial, mut late, mut cursor) = (0, 0, 0);
     loop {
-        let answer = ask(&function, event.clone()).await;
+        let outcome = function.invoke(event.clone(), LONG).await;
+        if let Outcome::Error { message, .. } = &outcome {
+            // On a machine that is that busy it came to nothing, and says so.
+            println!("{message}");
+            late += 1;
+            assert!(late < 5, "{message}");
+            continue;
+        }
+        let answer = outcome.answer();
+        println!("{answer}");
         let told = &answer["vaults"][0];
         let (files, now) = stored(&stage, &vault);
         assert!(now >= cursor, "the cursor went from {cursor} to {now}");
@@ -105,7 +114,7 @@ async fn a_vault_too_large_for_one_invocation_takes_several_and_no_file_twice() 
     assert!(partial > 0);
     assert_eq!(stage.objects(SAMPLE.1), tree(&stage, &vault));
     let pulls = pulls(&stage, &vault);
-    assert_eq!(pulls.len(), 120);
+    assert_eq!(pulls.len(), 150);
     assert!(pulls.values().all(|count| *count == 1), "{pulls:?}");
 }
 
