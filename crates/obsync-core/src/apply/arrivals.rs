@@ -52,7 +52,8 @@ impl Applier {
         let (transferred, received) = tokio::join!(transfer, receive);
         received?;
         transferred?;
-        if self.stop.is_cancelled() {
+        // What was on its way may have been the last.
+        if self.stop.is_cancelled() && self.ledger.outstanding() > 0 {
             Err(SyncError::Stopped)
         } else {
             Ok(())

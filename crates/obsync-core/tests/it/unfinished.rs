@@ -29,6 +29,19 @@ async fn run_until(bench: &mut Bench, fault: FaultId, strikes: u64) -> Report {
     }
 }
 
+/// Stops a run once the fault has struck, and lets it come to its end.
+async fn run_on(bench: &Bench, fault: FaultId) -> Report {
+    let run = bench.sync_run();
+    let stop = async {
+        while bench.server.faults().struck(fault) == 0 {
+            tokio::task::yield_now().await;
+        }
+        bench.stop.cancel();
+    };
+    let (report, ()) = tokio::join!(run.run(), stop);
+    report.unwrap()
+}
+
 /// The unfinished files in state, with the number of whole runs that tried them.
 async fn unfinished(bench: &Bench) -> Vec<(String, UnappliedKind, u32)> {
     let listed = bench.state.unapplied().await.unwrap();
@@ -119,21 +132,26 @@ async fn what_is_on_its_way_when_a_run_is_stopped_may_come_to_its_end() {
     let late = Fault::new(Point::Pull, late).uid(slow);
     let fault = bench.server.faults().set(late).unwrap();
 
-    let run = bench.sync_run();
-    let stop = async {
-        while bench.server.faults().struck(fault) == 0 {
-            tokio::task::yield_now().await;
-        }
-        bench.stop.cancel();
-    };
-    let (report, ()) = tokio::join!(run.run(), stop);
-    let report = report.unwrap();
+    let report = run_on(&bench, fault).await;
     assert!(matches!(report.error, Some(SyncError::Stopped)));
     assert_eq!((report.files_downloaded, report.remaining), (1, 1));
     assert!(unfinished(&bench).await.is_empty());
     let stats = bench.server.stats();
     assert_eq!(stats.pulls_of(&bench.vault, slow), 1);
     assert_eq!(stats.pulled(), 1, "nothing new began");
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_with_its_last_file_on_its_way_is_complete() {
+    let mut bench = Bench::new().await;
+    bench.options.finishing = Duration::from_secs(60);
+    let slow = bench.put("slow.md", "comes late");
+    let late = Action::Delay(Duration::from_millis(200));
+    let late = Fault::new(Point::Pull, late).uid(slow);
+    let fault = bench.server.faults().set(late).unwrap();
+    let report = run_on(&bench, fault).await;
+    assert_eq!(report.status, Status::Complete, "{report:?}");
+    bench.expect_same();
 }
 
 /// Above the watchdog's mark a run creeps, one file at a time, and comes to its end all the same.
