@@ -145,7 +145,8 @@ impl SyncRun {
     /// Whatever stopped the run before it changed anything.
     pub async fn run(&self) -> Result<Report, SyncError> {
         let began = self.clock.now();
-        let result = self.run_inner().await;
+        // On the heap: a run holds much across its awaits, and callers' stacks may be small.
+        let result = Box::pin(self.run_inner()).await;
         let status = self.status_of(began, &result).await;
         let noted = self.state.set_status(&status).await;
         match (result, noted) {

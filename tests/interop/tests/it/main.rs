@@ -157,7 +157,8 @@ where
         Err(error) => panic!("the official client could not be installed: {error}"),
     };
     let cases = KINDS.map(|kind| {
-        let case = tokio::time::timeout(CASE, case(kind, client.clone()));
+        // On the heap: all of them together are too much for a test thread's stack.
+        let case = tokio::time::timeout(CASE, Box::pin(case(kind, client.clone())));
         async move {
             match case.await {
                 Ok(Ok(())) => None,

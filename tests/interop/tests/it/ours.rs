@@ -60,7 +60,7 @@ impl Ours {
             clock: Arc::new(SystemClock),
             stop: CancellationToken::new(),
         };
-        let report = run.run().await?;
+        let report = Box::pin(run.run()).await?;
         if report.status == Status::Complete && report.problems.is_empty() {
             Ok(report)
         } else {
