@@ -50,7 +50,15 @@ impl<'a, 'p> Decider<'a, 'p> {
             Verdict::Sync => {}
             Verdict::Hidden => {
                 self.plan.hidden += 1;
-                return self.unlist(path);
+                self.unlist(path);
+                // Where a folder of ours was, the vault has none any more.
+                if let Some(entry @ Entry::Folder { .. }) = self.input.entries.get(path)
+                    && !folder
+                    && entry.uid() < record.uid
+                {
+                    self.deleted(path, record.uid, Some(entry));
+                }
+                return;
             }
             Verdict::Refused(reason) => {
                 return match record.change {
@@ -66,6 +74,8 @@ impl<'a, 'p> Decider<'a, 'p> {
         let again = again.is_some_and(|item| item.uid == record.uid && item.record.is_some());
         let known = entry.is_some_and(|entry| entry.uid() >= record.uid);
         if self.input.basis == Basis::Changes && known && !again {
+            // Nothing is decided: a mirror looks at it as at any other file.
+            self.decided.remove(path);
             return self.unlist(path);
         }
         if let Change::Deleted { .. } = record.change {

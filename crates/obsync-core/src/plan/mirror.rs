@@ -106,14 +106,15 @@ fn restored(path: &VaultPath, file: &FileEntry, over: Over) -> Target {
 
 /// Removes what the vault has not, as far as the filter lets it see.
 fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
-    let mut gone: HashSet<&VaultPath> = plan.forget.iter().collect();
-    gone.extend(plan.removals.iter().map(|removal| &removal.path));
+    let forgotten: HashSet<&VaultPath> = plan.forget.iter().collect();
+    let unlisted: HashSet<&String> = plan.unlist.iter().collect();
+    let mut gone: HashSet<&VaultPath> = plan.removals.iter().map(|removal| &removal.path).collect();
     gone.extend(plan.folder_removals.iter().map(|(path, _)| path));
     // Everything the vault has, also what this run could not bring: a file that failed is no extra.
     let mut live: HashSet<VaultPath> = input
         .entries
         .keys()
-        .filter(|path| !gone.contains(path))
+        .filter(|path| !gone.contains(path) && !forgotten.contains(path))
         .cloned()
         .collect();
     for record in input.records {
@@ -130,6 +131,7 @@ fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
     let listed = input
         .unapplied
         .iter()
+        .filter(|item| !unlisted.contains(&item.name))
         .filter_map(|item| VaultPath::parse(&item.name).ok());
     live.extend(listed);
     // What stays whatever the vault says keeps the folders above it.

@@ -177,3 +177,59 @@ fn regression_what_was_right_already_is_in_state_before_the_cursor_passes_it() {
     ];
     holds(At::Memory, &history);
 }
+
+#[test]
+fn regression_a_mirror_removes_at_once_what_no_longer_has_a_reason_to_stay() {
+    let history = [
+        Mkdir("c.md"),
+        Put("d/x.md", Fresh),
+        Sync(Plain),
+        Write("c.md", Fresh),
+        Mirror(true),
+        Delete(0),
+    ];
+    holds(At::Bucket, &history);
+    let history = [
+        Write("d/x.md", Fresh),
+        Put("a.md", Fresh),
+        Put("d", Fresh),
+        Sync(Plain),
+        Filter(2),
+        Mirror(true),
+    ];
+    holds(At::Memory, &history);
+}
+
+#[test]
+fn regression_a_folder_that_became_a_hidden_file_is_not_brought_back() {
+    let history = [
+        Put("a.md", Fresh),
+        Mkdir("d"),
+        Sync(Plain),
+        Put("d", Fresh),
+        Filter(2),
+        Mirror(true),
+        Sync(Plain),
+        Delete(1),
+    ];
+    holds(At::Memory, &history);
+}
+
+#[test]
+fn regression_a_mirror_restores_what_a_stopped_run_brought_and_a_person_edited() {
+    for at in 0..14 {
+        let history = [
+            Mirror(true),
+            Put("swap", Fresh),
+            Sync(Plain),
+            Put("a.md", Fresh),
+            Put("no\u{a0}break.md", Fresh),
+            Put("swap", Fresh),
+            Write("b.md", Fresh),
+            Sync(Stop(at)),
+            Write("a.md", Fresh),
+        ];
+        holds(At::Memory, &history);
+        holds(At::FoldingMemory, &history);
+    }
+}

@@ -92,6 +92,8 @@ impl Place for Bucket {
     }
 
     async fn closed(&self, stores: Stores, died: bool) {
+        // As front ends do, however a run ended: it lets others in. A crash may fall here, too.
+        let died = died || stores.state.checkpoint().await.is_err();
         drop(stores);
         if died {
             self.clock.0.fetch_add(LEASE, Ordering::SeqCst);
