@@ -60,8 +60,26 @@ struct Seen {
 pub(crate) async fn take_turn(work: Arc<Work>, turn: Turn) -> Ended {
     let seen = Arc::new(Seen::default());
     let (wanted, deadline) = (turn.request.vault.clone(), Arc::clone(&turn.deadline));
-    let run = sync(Arc::clone(&work), turn, Arc::clone(&seen)).instrument(logging::vault(&wanted));
-    let outcome = supervise(deadline.answer_at(), run).await;
+    // Before the turn runs apart from others: slots are given in the order in which they are asked for,
+    // which is that of the event.
+    let slot = tokio::select! {
+        biased;
+        slot = Arc::clone(&turn.slots).acquire_owned() => Some(slot),
+        () = deadline.stop().cancelled() => None,
+    };
+    let outcome = match slot {
+        None => Err(Fault::Stopped),
+        // Never closed; without a permit nothing is lost but the limit.
+        Some(slot) => {
+            seen.began.get_or_init(Instant::now);
+            let run = sync(Arc::clone(&work), turn, slot.ok(), Arc::clone(&seen));
+            supervise(
+                deadline.answer_at(),
+                run.instrument(logging::vault(&wanted)),
+            )
+            .await
+        }
+    };
     let began = seen.began.get();
     let ended = Ended {
         vault: seen.vault.get().cloned(),
@@ -141,7 +159,12 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or_else(|| "it does not say why".to_owned())
 }
 
-async fn sync(work: Arc<Work>, turn: Turn, seen: Arc<Seen>) -> Result<Report, Fault> {
+async fn sync(
+    work: Arc<Work>,
+    turn: Turn,
+    _slot: Option<OwnedSemaphorePermit>,
+    seen: Arc<Seen>,
+) -> Result<Report, Fault> {
     let deadline = &turn.deadline;
     let opened = tokio::select! {
         biased;
@@ -160,7 +183,6 @@ async fn sync(work: Arc<Work>, turn: Turn, seen: Arc<Seen>) -> Result<Report, Fa
 struct Opened {
     run: SyncRun,
     _turn: OwnedMutexGuard<()>,
-    _slot: Option<OwnedSemaphorePermit>,
 }
 
 async fn open(work: &Work, turn: &Turn, seen: &Seen) -> Result<Opened, Fault> {
@@ -171,9 +193,6 @@ async fn open(work: &Work, turn: &Turn, seen: &Seen) -> Result<Opened, Fault> {
         budget,
         metrics,
     } = work;
-    // Never closed; without a permit nothing is lost but the limit.
-    let slot = Arc::clone(&turn.slots).acquire_owned().await.ok();
-    seen.began.get_or_init(Instant::now);
     let found = tools.vaults.find(account, &tools.rest, &turn.request.vault);
     let found = found.await?;
     let vault = seen.vault.get_or_init(|| found.vault);
@@ -223,11 +242,7 @@ async fn open(work: &Work, turn: &Turn, seen: &Seen) -> Result<Opened, Fault> {
         clock: Arc::new(SystemClock),
         stop: turn.deadline.stop().clone(),
     };
-    Ok(Opened {
-        run,
-        _turn: only,
-        _slot: slot,
-    })
+    Ok(Opened { run, _turn: only })
 }
 
 /// Lets other runs in at once, also after an early end. A run that ended well has done so.

@@ -55,6 +55,8 @@ fn links_that_come_and_go_during_runs_lead_nowhere() {
             .put(&stage.vault, path, content, time)
             .unwrap();
     };
+    // Whatever becomes of the folders below, the copy never looks emptied.
+    put("stays.md", "never moved");
     stage.service.mkdir(&stage.vault, "d").unwrap();
     stage.service.mkdir(&stage.vault, "d/e").unwrap();
     // What a run would change if it went through the link.

@@ -12,6 +12,7 @@ mod whole;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use obsidian_sync::VaultId;
@@ -30,8 +31,10 @@ struct Program {
 }
 
 fn program() -> Program {
+    // One for all tests of this process: they run side by side.
+    static ZIP: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let bare = Path::new(env!("CARGO_BIN_EXE_bootstrap"));
-    let zip = match zip(bare) {
+    let zip = match ZIP.get_or_init(|| zip(bare)) {
         Ok(zip) => zip,
         Err(why) => {
             let required = std::env::var_os("OBSYNC_LAMBDA").is_some_and(|it| it == "require");
@@ -43,7 +46,7 @@ fn program() -> Program {
             };
         }
     };
-    let folder = unpack(&zip).unwrap();
+    let folder = unpack(zip).unwrap();
     Program {
         path: folder.path().join("bootstrap"),
         _folder: Some(folder),
@@ -75,8 +78,10 @@ fn zip(bare: &Path) -> Result<PathBuf, String> {
     // Those of earlier builds.
     for old in std::fs::read_dir(folder).unwrap().flatten() {
         let old_name = old.file_name().into_string().unwrap_or_default();
-        if old_name.starts_with("obsync-lambda-") && old_name != name {
-            // Another test may have removed it.
+        let is_zip = old_name.starts_with("obsync-lambda-") && old_name.ends_with(".zip");
+        // One that another process is writing has another end.
+        if is_zip && old_name != name {
+            // Another process may have removed it.
             let _ = std::fs::remove_file(old.path());
         }
     }
