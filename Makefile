@@ -59,7 +59,7 @@ budgets: ## Compare instruction counts of the pure parts with their budgets (WRI
 	$(CARGO) run --locked -q --release -p obsync-counts -- check $(if $(WRITE),--write)
 
 bench: ## Measure, and print a table beside the bounds (LINES="notes idle" for some of it)
-	$(CARGO) build --locked --release -p obsync-counts
+	$(CARGO) build --locked --release -p obsync-counts -p obsync-cli
 	$(CARGO) build --locked --profile lambda -p obsync-lambda --bins --example hello
 	$(CARGO) run --locked --release -p obsync-bench -- $(LINES)
 

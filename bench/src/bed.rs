@@ -10,6 +10,7 @@ use obsync_devserver::{DevServer, VaultSpec};
 use tempfile::TempDir;
 
 use crate::Result;
+use crate::bucket::Bucket;
 use crate::child::{Copied, Job, Place, Ran, StateTimes, Synced, Target, Task};
 use crate::official::Rival;
 
@@ -31,6 +32,8 @@ pub(crate) struct Bed {
     scratch: TempDir,
     /// Vaults of small files that were synced once, by their number of files.
     synced: HashMap<u64, (Home, Ran<Synced>)>,
+    synced_to_s3: HashMap<u64, Ran<Synced>>,
+    bucket: Option<Bucket>,
     /// The official client, once somebody asked for it.
     rival: Option<std::result::Result<Rival, String>>,
     vaults: u32,
@@ -56,6 +59,8 @@ impl Bed {
             scratch: TempDir::with_prefix("obsync-bench-")?,
             server,
             synced: HashMap::new(),
+            synced_to_s3: HashMap::new(),
+            bucket: None,
             rival: None,
             vaults: 0,
         })
@@ -101,6 +106,13 @@ impl Bed {
         Ok((home, uids))
     }
 
+    /// Changes one note of a vault.
+    pub(crate) fn change(&self, home: &Home, text: &str) -> Result<()> {
+        let path = "Folder 0/A note with a title of usual length 0.md";
+        self.server.put(&home.vault, path, text.as_bytes(), MTIME)?;
+        Ok(())
+    }
+
     /// A new vault of so many files of one size, no two alike. Returns the sealed content of the last.
     pub(crate) fn attachments(&mut self, count: usize, size: usize) -> Result<(Home, Bytes)> {
         let home = self.empty()?;
@@ -143,12 +155,30 @@ impl Bed {
         connections: usize,
         times: bool,
     ) -> Result<Ran<Synced>> {
-        let (folder, state) = (home.folder.clone(), home.state.clone());
-        let target = Target::Folder { folder, state };
-        let task = Task::Sync { target, times };
+        let task = Task::Sync {
+            target: home.target(),
+            times,
+            full: false,
+        };
         let mut job = self.job(home, connections, task);
         job.host = host;
         job.run().await
+    }
+
+    /// Runs the engine once, with what a user gets who says nothing but, perhaps, `--full`.
+    pub(crate) async fn sync_to(
+        &self,
+        home: &Home,
+        target: Target,
+        full: bool,
+    ) -> Result<Ran<Synced>> {
+        let times = false;
+        let task = Task::Sync {
+            target,
+            times,
+            full,
+        };
+        self.job(home, DEFAULT_CONNECTIONS, task).run().await
     }
 
     /// Runs the engine once, to the S3 double at this URL.
@@ -158,11 +188,12 @@ impl Bed {
         connections: usize,
         endpoint: String,
     ) -> Result<Ran<Synced>> {
-        let target = Target::S3 { endpoint };
-        let times = false;
-        self.job(home, connections, Task::Sync { target, times })
-            .run()
-            .await
+        let task = Task::Sync {
+            target: Target::S3 { endpoint },
+            times: false,
+            full: false,
+        };
+        self.job(home, connections, task).run().await
     }
 
     /// Pulls some of the vault's records and does nothing with them. Says how long it took.
@@ -176,6 +207,18 @@ impl Bed {
         let task = Task::Pull { version, uids };
         let pulled: Ran<f64> = self.job(home, connections, task).run().await?;
         Ok(pulled.result)
+    }
+
+    /// Writes as many files as a vault has, and nothing else. Says how long it took.
+    pub(crate) async fn files(&self, home: &Home, files: u64, bytes: usize) -> Result<f64> {
+        let folder = home.place()?.join("bare");
+        let task = Task::Files {
+            folder,
+            files,
+            bytes,
+        };
+        let written: Ran<f64> = self.job(home, 1, task).run().await?;
+        Ok(written.result)
     }
 
     /// Copies and opens content from a bare WebSocket.
@@ -213,7 +256,14 @@ impl Bed {
         Ok(put.result)
     }
 
-    /// Measures a state.
+    /// Fills a state, in a process of its own: what that takes is not measured.
+    pub(crate) async fn fill_state(&self, home: &Home, place: Place, files: u64) -> Result<()> {
+        let job = self.job(home, 1, Task::FillState { place, files });
+        let _: Ran<()> = job.run().await?;
+        Ok(())
+    }
+
+    /// Measures a state that was filled.
     pub(crate) async fn state(
         &self,
         home: &Home,
@@ -221,6 +271,11 @@ impl Bed {
         files: u64,
     ) -> Result<Ran<StateTimes>> {
         self.job(home, 1, Task::State { place, files }).run().await
+    }
+
+    /// The account's token.
+    pub(crate) fn token(&self) -> &str {
+        self.token.expose()
     }
 
     /// The official client, or why there is none.
@@ -243,7 +298,7 @@ impl Bed {
             task,
             vault: home.vault.clone(),
             host: self.server.host(),
-            token: self.token.expose().to_owned(),
+            token: self.token().to_owned(),
             password: PASSWORD.to_owned(),
             salt: SALT.to_owned(),
             connections,
@@ -258,6 +313,28 @@ impl Bed {
         let (home, _) = self.notes(files, 1024)?;
         let first = self.sync(&home, DEFAULT_CONNECTIONS, false).await?;
         self.synced.insert(files, (home.clone(), first.clone()));
+        Ok((home, first))
+    }
+
+    /// The S3 double that large vaults are synced to, once somebody asked for it.
+    pub(crate) async fn bucket(&mut self) -> Result<Target> {
+        let bucket = match self.bucket.take() {
+            Some(bucket) => bucket,
+            None => Bucket::start().await?,
+        };
+        let endpoint = self.bucket.insert(bucket).endpoint.clone();
+        Ok(Target::S3 { endpoint })
+    }
+
+    /// The first sync of a vault of so many small files to that bucket, done once for all who ask.
+    pub(crate) async fn synced_to_s3(&mut self, files: u64) -> Result<(Home, Ran<Synced>)> {
+        let (home, _) = self.synced(files).await?;
+        if let Some(first) = self.synced_to_s3.get(&files) {
+            return Ok((home, first.clone()));
+        }
+        let target = self.bucket().await?;
+        let first = self.sync_to(&home, target, false).await?;
+        self.synced_to_s3.insert(files, first.clone());
         Ok((home, first))
     }
 
@@ -277,6 +354,19 @@ impl Bed {
 }
 
 impl Home {
+    /// Its folder and state on the disk.
+    pub(crate) fn target(&self) -> Target {
+        Target::Folder {
+            folder: self.folder.clone(),
+            state: self.state.clone(),
+        }
+    }
+
+    /// The folder that holds all of it.
+    pub(crate) fn place(&self) -> Result<&Path> {
+        Ok(self.folder.parent().ok_or("a home has a parent")?)
+    }
+
     /// The state's database.
     pub(crate) fn database(&self) -> Result<PathBuf> {
         let known = obsync_local::StateDir::new(&self.state).known(None)?;
@@ -301,7 +391,6 @@ impl Home {
                 });
             }
         });
-        let home: &Path = self.folder.parent().ok_or("a home has a parent")?;
-        Ok(std::fs::remove_dir_all(home)?)
+        Ok(std::fs::remove_dir_all(self.place()?)?)
     }
 }

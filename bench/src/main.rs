@@ -10,6 +10,7 @@ mod bucket;
 mod child;
 mod official;
 mod plot;
+mod program;
 mod results;
 mod table;
 mod work;

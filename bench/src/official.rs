@@ -12,7 +12,7 @@ use crate::Result;
 use crate::bed::{ACCOUNT_PASSWORD, Home, OWNER, PASSWORD};
 
 /// What it may take for one sync. It tries for ever where something goes wrong.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// The official client, signed in.
 #[derive(Debug, Clone)]

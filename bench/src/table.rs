@@ -5,6 +5,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use crate::Result;
+use crate::child::Memory;
 
 /// One comparison.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,8 +22,8 @@ pub(crate) struct Line {
     pub(crate) beside: String,
     pub(crate) against: Against,
     pub(crate) aim: Aim,
-    /// The most that was resident at once in the process that did it, in MiB.
-    pub(crate) memory: Option<f64>,
+    /// The most that was resident at once in the process that did it.
+    pub(crate) memory: Memory,
     /// What else was seen.
     pub(crate) note: String,
     /// Whether it is among the few that the README shows.
@@ -150,7 +151,10 @@ impl Line {
                 Aim::Most(most) => format!("≤ {most:.0} {unit}: {verdict}"),
                 Aim::Look => "-".to_owned(),
             },
-            or_not(self.memory.map(|mib| format!("{mib:.0} MiB"))),
+            or_not(self.memory.peak.map(|peak| match self.memory.after_key {
+                Some(after) => format!("{peak:.0} / {after:.0} MiB"),
+                None => format!("{peak:.0} MiB"),
+            })),
             self.note.clone(),
         ]
     }
@@ -165,8 +169,17 @@ fn figure(number: f64) -> String {
     }
 }
 
-const HEAD: [&str; 7] = ["what", "measured", "beside", "ratio", "aim", "peak", "note"];
-const WIDTHS: [usize; 6] = [46, 13, 50, 10, 20, 8];
+/// The peak is that of the whole process and, behind the stroke, that after the key derivation.
+const HEAD: [&str; 7] = [
+    "what",
+    "measured",
+    "beside",
+    "ratio",
+    "aim",
+    "peak / after key",
+    "note",
+];
+const WIDTHS: [usize; 6] = [52, 13, 58, 10, 20, 16];
 
 /// All lines so far.
 #[derive(Debug, Default, Serialize)]
@@ -183,7 +196,7 @@ impl Table {
     pub(crate) fn begin() -> Result<Self> {
         print(&HEAD.map(str::to_owned))?;
         Ok(Self {
-            schema: 2,
+            schema: 3,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             ..Self::default()
         })
@@ -206,7 +219,7 @@ impl Table {
     /// The lines that the README shows, as a Markdown table.
     pub(crate) fn headlines(&self) -> String {
         let mut text =
-            "| work | obsync | beside | | peak memory |\n|---|---|---|---|---|\n".to_owned();
+            "| work | obsync | beside | | peak memory / after the key derivation |\n|---|---|---|---|---|\n".to_owned();
         for line in self.lines.iter().filter(|line| line.headline) {
             let [what, measured, beside, ratio, _, memory, _] = line.row();
             text += &format!("| {what} | {measured} | {beside} | {ratio} | {memory} |\n");

@@ -45,26 +45,33 @@ impl Work {
 
 /// Prepares a work and, unless that is all, does it.
 pub(crate) fn run(work: Work, only_prepare: bool) {
+    let work = prepared(work);
+    if !only_prepare {
+        work();
+    }
+}
+
+/// How often a work by itself asks for memory.
+pub(crate) fn allocations(work: Work) -> u64 {
+    let work = prepared(work);
+    allocation_counter::measure(work).count_total
+}
+
+fn prepared(work: Work) -> Box<dyn Fn()> {
     match work {
         Work::Decode => {
             let cipher = cipher();
             let records = sealed(&cipher, NAMES);
-            if !only_prepare {
-                decode(&cipher, &records);
-            }
+            Box::new(move || decode(&cipher, &records))
         }
         Work::Plan => {
             let (records, filter) = (records(RECORDS), filter());
-            if !only_prepare {
-                first_plan(&records, &filter);
-            }
+            Box::new(move || first_plan(&records, &filter))
         }
         Work::Page => {
             let cipher = cipher();
             let frames = frames(&cipher);
-            if !only_prepare {
-                page(&cipher, &frames);
-            }
+            Box::new(move || page(&cipher, &frames))
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct StateTimes {
     pub(crate) large: f64,
 }
 
-pub(super) async fn run(vault: &VaultId, place: &Place, files: u64) -> Result<StateTimes> {
+pub(super) async fn fill(vault: &VaultId, place: &Place, files: u64) -> Result<()> {
     let state = open(vault, place).await?;
     let fill = Batch {
         header: Some(Header {
@@ -46,9 +46,10 @@ pub(super) async fn run(vault: &VaultId, place: &Place, files: u64) -> Result<St
         ..changes(0, files)
     };
     state.commit(fill).await?;
-    state.checkpoint().await?;
-    drop(state);
+    Ok(state.checkpoint().await?)
+}
 
+pub(super) async fn run(vault: &VaultId, place: &Place, files: u64) -> Result<StateTimes> {
     let (mut load, mut small, mut large) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS as u64 {
         let start = Instant::now();

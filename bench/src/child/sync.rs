@@ -50,7 +50,7 @@ pub(crate) struct Synced {
     pub(crate) fetched: Vec<f64>,
 }
 
-pub(super) async fn run(job: &Job, target: &Target, times: bool) -> Result<Synced> {
+pub(super) async fn run(job: &Job, target: &Target, times: bool, full: bool) -> Result<Synced> {
     let before = cpu();
     let (connector, cipher) = job.connector()?;
     let derivation = cpu() - before;
@@ -72,6 +72,7 @@ pub(super) async fn run(job: &Job, target: &Target, times: bool) -> Result<Synce
         state,
         options: SyncOptions {
             connections: job.connections,
+            full,
             ..SyncOptions::default()
         },
         budget: Budget::default(),

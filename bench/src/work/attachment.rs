@@ -1,12 +1,15 @@
 //! Large files over a fast line, beside what can't be avoided: the same sealed bytes through a plain
-//! WebSocket, AES-256-GCM and SHA-256, one after the other in a process of its own.
+//! WebSocket, AES-256-GCM and SHA-256, one after the other in a process of its own. And the program
+//! beside the official client.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::median;
+use super::{median, rival};
 use crate::Result;
 use crate::bed::{Bed, DEFAULT_CONNECTIONS, Home};
 use crate::child::{Copied, Ran};
@@ -19,10 +22,15 @@ const ROUNDS: usize = 3;
 pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
     let size = plain_size(bed);
     let what = format!("one file of {} MiB", mib(size));
-    table.add(compare(bed, 1, size, what, ROUNDS, Aim::Share(0.5)).await?)?;
+    for line in compare(bed, 1, size, what, ROUNDS, Aim::Share(0.5)).await? {
+        table.add(line)?;
+    }
     let count = bed.size(200) as usize;
     let what = format!("{count} files of 5 MiB");
-    table.add(compare(bed, count, 5 * MIB as usize, what, 1, Aim::Look).await?)
+    for line in compare(bed, count, 5 * MIB as usize, what, 1, Aim::Look).await? {
+        table.add(line)?;
+    }
+    Ok(())
 }
 
 async fn compare(
@@ -32,7 +40,7 @@ async fn compare(
     what: String,
     most_rounds: usize,
     aim: Aim,
-) -> Result<Line> {
+) -> Result<[Line; 2]> {
     let (home, sealed) = bed.attachments(count, size)?;
     let mut rounds = Vec::new();
     for _ in 0..most_rounds {
@@ -40,6 +48,14 @@ async fn compare(
         rounds.push((bed.sync(&home, DEFAULT_CONNECTIONS, true).await?, bare));
         home.clear()?;
     }
+    let megabytes = (count * size) as f64 / 1e6;
+    let whole = Line {
+        what: format!("{what}, whole process"),
+        unit: Unit::Megabytes,
+        headline: true,
+        ..Line::default()
+    };
+    let whole = rival::compare(bed, &home, Duration::ZERO, whole, megabytes).await;
     bed.drop_vault(&home)?;
     let total = |bare: &Copied| bare.socket + bare.cipher + bare.hash;
     let (ran, bare) = median(rounds, |(ran, bare)| total(bare) / ran.result.wall);
@@ -48,8 +64,8 @@ async fn compare(
         memory,
         ..
     } = ran;
-    let rate = |seconds: f64| (count * size) as f64 / 1e6 / seconds;
-    Ok(Line {
+    let rate = |seconds: f64| megabytes / seconds;
+    let engine = Line {
         what,
         measured: Some(rate(synced.wall)),
         unit: Unit::Megabytes,
@@ -57,7 +73,7 @@ async fn compare(
         beside: "WebSocket + GCM + SHA-256, in a row".to_owned(),
         aim,
         memory,
-        headline: count == 1,
+        headline: true,
         note: format!(
             "fetched at {:.0}; the parts: {:.0}, {:.0}, {:.0}; no disk in them",
             rate(*synced.fetched.last().unwrap_or(&0.0)),
@@ -66,7 +82,8 @@ async fn compare(
             rate(bare.hash),
         ),
         ..Line::default()
-    })
+    };
+    Ok([engine, whole?])
 }
 
 /// The size of the largest file that the service takes.

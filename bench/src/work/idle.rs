@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{median, thousands};
+use super::{median, rival, thousands};
 use crate::Result;
 use crate::bed::{Bed, DEFAULT_CONNECTIONS, Home};
 use crate::table::{Aim, Line, Table, Unit};
@@ -53,7 +54,51 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
             ..Line::default()
         })?;
     }
-    Ok(())
+    in_a_bucket(bed, table).await?;
+    beside_the_official_client(bed, table).await
+}
+
+async fn in_a_bucket(bed: &mut Bed, table: &mut Table) -> Result<()> {
+    let files = bed.size(100_000);
+    let (home, _) = bed.synced_to_s3(files).await?;
+    let bucket = bed.bucket().await?;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push(bed.sync_to(&home, bucket.clone(), false).await?);
+    }
+    if rounds.iter().any(|ran| ran.result.downloaded > 0) {
+        return Err("a run without changes downloaded".into());
+    }
+    let ran = median(rounds, |ran| ran.result.cpu);
+    table.add(Line {
+        what: format!("no change, {} files in state, S3", thousands(files)),
+        measured: Some(ran.result.cpu * 1e3),
+        unit: Unit::MillisOfCpu,
+        bound: Some(ran.result.derivation * 1e3),
+        beside: "key derivation".to_owned(),
+        aim: Aim::Most(100.0),
+        memory: ran.memory,
+        headline: true,
+        note: format!("{:.0} ms wall", ran.result.wall * 1e3),
+        ..Line::default()
+    })
+}
+
+/// A second run of each, on a vault that the official client brings in a minute.
+async fn beside_the_official_client(bed: &mut Bed, table: &mut Table) -> Result<()> {
+    let files = bed.size(1_000);
+    let (home, _) = bed.notes(files, 1024)?;
+    let line = Line {
+        what: format!("no change, {} files, whole process", thousands(files)),
+        unit: Unit::Seconds,
+        headline: true,
+        ..Line::default()
+    };
+    let none = Duration::ZERO;
+    rival::compare(bed, &home, none, line.clone(), 1.0).await?;
+    let line = rival::compare(bed, &home, none, line, 1.0).await;
+    bed.drop_vault(&home)?;
+    table.add(line?)
 }
 
 /// How many bytes one more such run sends and receives.

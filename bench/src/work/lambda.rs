@@ -13,6 +13,7 @@ use zip::write::SimpleFileOptions;
 use super::median;
 use crate::Result;
 use crate::bed::Bed;
+use crate::child::Memory;
 use crate::table::{Aim, Line, Table, Unit};
 
 const ROUNDS: usize = 9;
@@ -57,7 +58,10 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
             let figures: Vec<f64> = times.iter().map(figure).collect();
             median(figures, |it| *it) * 1e3
         };
-        let memory = times.iter().filter_map(|it| it.memory).reduce(f64::max);
+        let memory = Memory {
+            peak: times.iter().filter_map(|it| it.memory).reduce(f64::max),
+            after_key: None,
+        };
         let all = [
             middle(|it| it.start),
             middle(|it| it.first),

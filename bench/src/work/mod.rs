@@ -6,6 +6,7 @@ mod lambda;
 mod memory;
 mod names;
 mod notes;
+mod rival;
 mod s3;
 mod state;
 mod vault;
@@ -69,9 +70,10 @@ impl Work {
     /// What it may take: some times what it takes on two quiet cores.
     pub(crate) fn limit(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Notes => 600,
-            Self::Vault | Self::Idle | Self::S3 => 300,
-            Self::Attachment | Self::Memory | Self::State => 240,
+            Self::Notes => 1_800,
+            Self::Vault | Self::S3 => 300,
+            Self::Attachment | Self::Idle | Self::Memory => 600,
+            Self::State => 240,
             Self::Names | Self::Lambda => 60,
         })
     }

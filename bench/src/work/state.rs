@@ -8,7 +8,7 @@ use super::{median, thousands};
 use crate::Result;
 use crate::bed::Bed;
 use crate::bucket::Bucket;
-use crate::child::{Place, StateTimes};
+use crate::child::{Memory, Place, StateTimes};
 use crate::table::{Line, Table, Unit};
 
 /// What is copied to learn how fast memory is.
@@ -22,6 +22,7 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
     let sqlite = Place::Sqlite {
         folder: folder.clone(),
     };
+    bed.fill_state(&home, sqlite.clone(), files).await?;
     let ran = bed.state(&home, sqlite, files).await?;
     let size = largest_file(&folder)?;
     let bandwidth = bandwidth();
@@ -33,6 +34,7 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
     let s3 = Place::S3 {
         endpoint: bucket.endpoint.clone(),
     };
+    bed.fill_state(&home, s3.clone(), files).await?;
     let ran = bed.state(&home, s3, files).await?;
     let size = bucket.largest_object("state/").await?;
     for line in lines("S3 JSON", files, copied(size), &ran.result, ran.memory) {
@@ -46,7 +48,7 @@ fn lines(
     files: u64,
     (size, copied): (u64, f64),
     times: &StateTimes,
-    memory: Option<f64>,
+    memory: Memory,
 ) -> [Line; 3] {
     let files = thousands(files);
     let megabytes = size as f64 / 1e6;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use obsidian_sync::Millis;
 
-use super::notes::compare;
+use super::rival;
 use crate::Result;
 use crate::bed::{Bed, DEFAULT_CONNECTIONS, Home};
-use crate::table::{Against, Line, Table, Unit};
+use crate::table::{Line, Table, Unit};
 
 const FOLDER: &str = "OBSYNC_BENCH_VAULT";
 const ROUND_TRIP: Duration = Duration::from_millis(30);
@@ -29,28 +29,16 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
         }
         None => made_up(bed, &home)?,
     };
-    let mut line = Line {
+    let line = Line {
         what: format!("{what}, 30 ms, {DEFAULT_CONNECTIONS} conn., whole process"),
         unit: Unit::Seconds,
-        against: Against::Rival,
         headline: true,
         note: format!("{files} files, {:.1} MB", bytes as f64 / 1e6),
         ..Line::default()
     };
-    let rival = bed.rival().await;
-    bed.server.faults().set_latency(ROUND_TRIP);
-    let ran = bed.sync(&home, DEFAULT_CONNECTIONS, false).await;
-    let ended = match &rival {
-        Ok(rival) => Some(rival.sync(&home).await),
-        Err(_) => None,
-    };
-    bed.server.faults().set_latency(Duration::ZERO);
+    let line = rival::compare(bed, &home, ROUND_TRIP, line, files as f64).await;
     bed.drop_vault(&home)?;
-    let ran = ran?;
-    line.measured = Some(ran.elapsed);
-    line.memory = ran.memory;
-    compare(&mut line, rival.err(), ended.transpose(), files as f64);
-    table.add(line)
+    table.add(line?)
 }
 
 /// Some notes from 100 bytes to 25 KB and attachments from 20 KB to 1 MB, no two alike.

@@ -93,7 +93,7 @@ async fn install(folder: &Path, node: &str) -> Outcome<()> {
         .current_dir(folder)
         .args(["install", "--ignore-scripts", "--no-save", "--no-audit"]);
     fetch.args(["--no-fund", "--no-package-lock", node, CLIENT]);
-    run("npm install", &mut fetch, FETCH).await?;
+    run("npm install", &mut fetch, FETCH, None).await?;
 
     let bin = client.node.parent().unwrap_or(folder).to_owned();
     let headers = bin.parent().unwrap_or(folder).to_owned();
@@ -106,13 +106,13 @@ async fn install(folder: &Path, node: &str) -> Outcome<()> {
         .env("PATH", path)
         .env("npm_config_nodedir", headers);
     compile.args(["run", "compile"]);
-    run("compiling better-sqlite3", &mut compile, COMPILE).await?;
+    run("compiling better-sqlite3", &mut compile, COMPILE, None).await?;
 
     let mut attempt = Command::new(&client.node);
     attempt
         .current_dir(folder)
         .args(["-e", "require('better-sqlite3')(':memory:').close()"]);
-    run("loading better-sqlite3", &mut attempt, TRY).await?;
+    run("loading better-sqlite3", &mut attempt, TRY, None).await?;
     Ok(())
 }
 

@@ -15,6 +15,10 @@ const CALL: Duration = Duration::from_secs(40);
 /// It waits ten seconds after an upload, and tries for ever where it can't connect.
 const SYNC: Duration = Duration::from_secs(90);
 
+/// What it says when a sync is done. Its process may live on for as long as a minute: a timer of a
+/// request that was answered long ago.
+const SYNCED: &str = "Fully synced";
+
 /// One installation of the official client, signed in.
 #[derive(Debug)]
 pub struct Official {
@@ -104,17 +108,19 @@ impl Official {
         self.sync_within(SYNC, folder).await.map(drop)
     }
 
-    /// Syncs once, in both directions, with this much time; says what the process took.
+    /// Syncs once, in both directions, with this much time; says what the process took, and when it
+    /// was done.
     ///
     /// # Errors
     /// Where the client fails, or does not say that it is done.
     pub async fn sync_within(&self, limit: Duration, folder: &Path) -> Outcome<Ended> {
         let ended = self.call(limit, &["sync", "--path", text(folder)?]).await?;
-        let said = &ended.output;
-        if said.contains("Fully synced") {
-            Ok(ended)
-        } else {
-            Err(format!("the official client did not finish its sync:\n{said}").into())
+        match ended.said {
+            Some(_) => Ok(ended),
+            None => {
+                let output = ended.output;
+                Err(format!("the official client did not finish its sync:\n{output}").into())
+            }
         }
     }
 
@@ -134,6 +140,7 @@ impl Official {
             &format!("the official client's {}", args[0]),
             &mut command,
             limit,
+            Some(SYNCED),
         )
         .await
     }

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
 use crate::Outcome;
@@ -21,18 +22,25 @@ pub struct Ended {
     pub output: String,
     /// From its start to its end.
     pub took: Duration,
+    /// From its start to the words that were waited for; `None` where they did not come.
+    pub said: Option<Duration>,
     /// The most memory that it had resident, in MiB; `None` where the system does not tell.
     pub peak_memory: Option<f64>,
 }
 
-/// Runs a command without input, and says what it wrote and took.
+/// Runs a command without input, and says what it wrote and took, and when these words came.
 ///
 /// # Errors
 /// Where it can't be started, ends with another status than 0, or has not ended in time; it is
 /// killed then.
-pub async fn run(what: &str, command: &mut Command, limit: Duration) -> Outcome<Ended> {
+pub async fn run(
+    what: &str,
+    command: &mut Command,
+    limit: Duration,
+    words: Option<&str>,
+) -> Outcome<Ended> {
     let started = Instant::now();
-    let child = command
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -48,23 +56,52 @@ pub async fn run(what: &str, command: &mut Command, limit: Duration) -> Outcome<
             tokio::time::sleep(LOOK).await;
         }
     };
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let end = async {
+        let (output, errors, status) =
+            tokio::try_join!(read(output, words), read(errors, None), child.wait())?;
+        Ok::<_, std::io::Error>((output, errors, status))
+    };
     let ended = tokio::select! {
-        ended = tokio::time::timeout(limit, child.wait_with_output()) => ended,
+        ended = tokio::time::timeout(limit, end) => ended,
         () = watch => unreachable!("it watches until the process has ended"),
     };
     let took = started.elapsed();
-    let output = ended
+    let ((output, said), (errors, _), status) = ended
         .map_err(|_| format!("{what} had not ended after {} s", limit.as_secs()))?
         .map_err(|error| format!("{what} could not be waited for: {error}"))?;
-    let text = shorten(&[output.stdout, output.stderr].concat());
-    if !output.status.success() {
-        return Err(format!("{what} failed, {}:\n{text}", output.status).into());
+    let text = shorten(&[output, errors].concat());
+    if !status.success() {
+        return Err(format!("{what} failed, {status}:\n{text}").into());
     }
     Ok(Ended {
         output: text,
         took,
+        said: said.map(|at| at - started),
         peak_memory,
     })
+}
+
+/// Reads to the end; says when a line with these words came.
+async fn read(
+    stream: Option<impl AsyncRead + Unpin>,
+    words: Option<&str>,
+) -> std::io::Result<(Vec<u8>, Option<Instant>)> {
+    let (mut all, mut said) = (Vec::new(), None);
+    let Some(stream) = stream else {
+        return Ok((all, said));
+    };
+    let mut lines = BufReader::new(stream);
+    loop {
+        let before = all.len();
+        if lines.read_until(b'\n', &mut all).await? == 0 {
+            return Ok((all, said));
+        }
+        let line = String::from_utf8_lossy(&all[before..]);
+        if words.is_some_and(|words| line.contains(words)) {
+            said.get_or_insert_with(Instant::now);
+        }
+    }
 }
 
 /// The most memory that a living process has had resident, in MiB.
