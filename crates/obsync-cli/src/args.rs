@@ -329,7 +329,7 @@ impl Cli {
 impl Global {
     fn log_level(&self) -> Option<&'static str> {
         match (self.quiet, self.verbose) {
-            (true, _) => Some("error"),
+            (true, _) => Some("warn"),
             (false, 0) => None,
             (false, 1) => Some("debug"),
             (false, _) => Some("trace"),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use obsidian_sync::Vault;
 use obsidian_sync::rest::{RestClient, RestDeadlines};
-use obsync_config::{Account, Environment, Settings, SystemTiming};
+use obsync_config::values::LogFormat;
+use obsync_config::{Account, Environment, Origin, Settings, Sourced, SystemTiming};
 use obsync_local::StateDir;
 
 use crate::args::Cli;
@@ -43,7 +44,15 @@ impl Context {
         printer: &Printer,
         deadlines: RestDeadlines,
     ) -> Result<Self, Failure> {
-        let (level, format) = (settings.log_level.value, settings.log_format.value);
+        let level = settings.log_level.value;
+        let format = match settings.log_format {
+            // All that standard error gets is to be JSON then.
+            Sourced {
+                origin: Origin::Default,
+                ..
+            } if printer.json_lines => LogFormat::Json,
+            Sourced { value, .. } => value,
+        };
         crate::logging::start(level, format, &printer.screen);
         let api_url = settings.api_url.value.clone();
         let rest = RestClient::new(api_url, USER_AGENT, deadlines)?;

@@ -9,7 +9,7 @@ use obsync_config::{AccountError, ConfigError, ConfigErrorKind, OpenError};
 use obsync_core::error::SyncError;
 use obsync_core::guard::Tripped;
 use obsync_core::{StoreError, StoreErrorKind};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The exit statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,16 @@ impl Failure {
             Exit::Guard => "stopped",
             _ => "error",
         }
+    }
+
+    /// The "status" of a JSON document that has nothing else to tell.
+    pub(crate) fn status(&self) -> Map<String, Value> {
+        let status = match self.exit {
+            // What was done before it was stopped is kept.
+            Exit::Partial => "partial",
+            _ => "failed",
+        };
+        Map::from_iter([("status".to_owned(), status.into())])
     }
 
     /// The "error" of a JSON document.

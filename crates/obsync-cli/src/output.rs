@@ -11,6 +11,32 @@ use crate::screen::Screen;
 /// The version of the JSON documents' form.
 const SCHEMA: u32 = 1;
 
+/// A line for the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    text: String,
+    warns: bool,
+}
+
+impl Word {
+    /// One that is said even with `--quiet`.
+    pub(crate) fn warning(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            warns: true,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Word {
+    fn from(text: T) -> Self {
+        Self {
+            text: text.into(),
+            warns: false,
+        }
+    }
+}
+
 /// A command's result, in both forms.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -18,8 +44,10 @@ pub(crate) struct Answer {
     pub(crate) exit: Exit,
     /// Data for standard output, as text.
     pub(crate) data: String,
+    /// What the words are about; said before them.
+    pub(crate) heading: Option<String>,
     /// For the person, on standard error.
-    pub(crate) words: Vec<String>,
+    pub(crate) words: Vec<Word>,
     /// The same for programs.
     pub(crate) json: Map<String, Value>,
     /// What went wrong, where there is a result all the same.
@@ -36,6 +64,7 @@ impl Answer {
         Self {
             exit: Exit::Done,
             data: String::new(),
+            heading: None,
             words: Vec::new(),
             json,
             failure: None,
@@ -49,9 +78,24 @@ impl Answer {
     }
 
     /// With a line for the person.
-    pub(crate) fn say(mut self, line: impl Into<String>) -> Self {
+    pub(crate) fn say(mut self, line: impl Into<Word>) -> Self {
         self.words.push(line.into());
         self
+    }
+
+    /// The words that are said. Of a good run, `quiet` leaves the warnings; of another one the last
+    /// word too, which tells how it ended.
+    fn told(&self, quiet: bool) -> Vec<&str> {
+        let last = match self.exit {
+            Exit::Done => None,
+            _ => self.words.len().checked_sub(1),
+        };
+        let words = self.words.iter().enumerate();
+        let words = words.filter(|(at, word)| !quiet || word.warns || last == Some(*at));
+        let words: Vec<&str> = words.map(|(_, word)| word.text.as_str()).collect();
+        let heading = self.heading.as_deref();
+        let heading = heading.filter(|_| !quiet || !words.is_empty());
+        heading.into_iter().chain(words).collect()
     }
 }
 
@@ -61,48 +105,78 @@ pub(crate) struct Printer {
     pub(crate) command: &'static str,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
+    /// Standard error gets JSON objects too, one on a line.
+    pub(crate) json_lines: bool,
     pub(crate) screen: Screen,
 }
 
 impl Printer {
     /// Prints how the command ended.
     pub(crate) fn finish(&self, result: Result<Answer, Failure>) -> Exit {
-        match result {
+        let (exit, failure, written) = match result {
             Ok(answer) => {
-                for line in answer.words.iter().filter(|_| !self.quiet) {
+                for line in answer.told(self.quiet) {
                     self.line(line);
                 }
-                if self.json {
-                    self.document(answer.json, answer.failure.as_ref());
-                } else {
-                    write_out(&answer.data);
-                }
-                if let Some(failure) = &answer.failure {
-                    self.failure(failure);
-                }
-                answer.exit
+                let written = match self.json {
+                    true => self.document(answer.json, answer.failure.as_ref()),
+                    false => write_out(&answer.data),
+                };
+                (answer.exit, answer.failure, written)
             }
             Err(failure) => {
-                if self.json {
-                    let json = Map::from_iter([("status".to_owned(), "failed".into())]);
-                    self.document(json, Some(&failure));
-                }
+                let written = match self.json {
+                    true => self.document(failure.status(), Some(&failure)),
+                    false => Ok(()),
+                };
+                (failure.exit, Some(failure), written)
+            }
+        };
+        if let Some(failure) = &failure {
+            self.failure(failure);
+        }
+        match (written, exit) {
+            (Ok(()), exit) => exit,
+            (Err(failure), exit) => {
                 self.failure(&failure);
-                failure.exit
+                if exit == Exit::Done {
+                    failure.exit
+                } else {
+                    exit
+                }
             }
         }
     }
 
     /// A line on standard error, whatever a name in it tries.
     pub(crate) fn line(&self, line: &str) {
-        self.screen.write(&format!("{}\n", printable(line)));
+        self.say("message", line);
     }
 
     pub(crate) fn warning(&self, warning: &str) {
-        self.line(&format!("warning: {warning}"));
+        match self.json_lines {
+            true => self.say("warning", warning),
+            false => self.line(&format!("warning: {warning}")),
+        }
+    }
+
+    fn say(&self, event: &str, line: &str) {
+        match self.json_lines {
+            true => self.object(&json!({ "event": event, "message": line })),
+            false => self.screen.write(&format!("{}\n", escape_name(line))),
+        }
+    }
+
+    fn object(&self, object: &Value) {
+        self.screen.write(&format!("{}\n", json_text(object)));
     }
 
     fn failure(&self, failure: &Failure) {
+        if self.json_lines {
+            let mut error = failure.json();
+            error["event"] = "error".into();
+            return self.object(&error);
+        }
         self.line(&format!("{}: {}", failure.heading(), failure.message));
         for cause in &failure.causes {
             self.line(&format!("  because: {cause}"));
@@ -112,7 +186,7 @@ impl Printer {
         }
     }
 
-    fn document(&self, json: Map<String, Value>, failure: Option<&Failure>) {
+    fn document(&self, json: Map<String, Value>, failure: Option<&Failure>) -> Result<(), Failure> {
         let mut document = Map::new();
         document.insert("schema".to_owned(), SCHEMA.into());
         document.insert("command".to_owned(), self.command.into());
@@ -120,47 +194,64 @@ impl Printer {
         if let Some(failure) = failure {
             document.insert("error".to_owned(), failure.json());
         }
-        write_out(&format!("{}\n", json_text(&Value::Object(document))));
+        write_out(&format!("{}\n", json_text(&Value::Object(document))))
     }
 }
 
 /// The document for a command line that clap refused.
-pub(crate) fn usage_document(message: &str) {
+pub(crate) fn usage_document(message: &str) -> Result<(), Failure> {
     let error = json!({ "kind": "usage", "message": message });
     let document =
         json!({ "schema": SCHEMA, "command": Value::Null, "status": "failed", "error": error });
-    write_out(&format!("{}\n", json_text(&document)));
+    write_out(&format!("{}\n", json_text(&document)))
 }
 
-/// JSON on one line. What a terminal would act on is escaped, for JSON is read by people too: beyond
-/// what JSON itself asks for, that is the C1 control characters and the marks of direction.
+/// JSON on one line. What a terminal would act on is escaped beyond what JSON itself asks for, since
+/// JSON is read by people too.
 pub(crate) fn json_text(value: &Value) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut text = String::new();
-    for c in value.to_string().chars() {
-        match steers(c) {
-            // All of them have four digits.
-            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => text.push(c),
+    tame_json(value.to_string())
+}
+
+/// Escapes in a JSON text what [`escape_name`] does in names: it can only be within strings.
+pub(crate) fn tame_json(text: String) -> String {
+    if escape_name(&text) == text {
+        return text;
+    }
+    let mut tame = String::with_capacity(text.len());
+    let mut buffer = [0; 4];
+    for c in text.chars() {
+        let raw: &str = c.encode_utf8(&mut buffer);
+        if escape_name(raw) == raw {
+            tame.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                tame.push_str(&format!("\\u{unit:04x}"));
+            }
         }
     }
-    text
+    tame
 }
 
 /// Writes to standard output. Whoever reads it may have left: that is no failure of ours.
-pub(crate) fn write_out(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+pub(crate) fn write_out(text: &str) -> Result<(), Failure> {
+    written(try_write_out(text))
 }
 
-fn printable(text: &str) -> String {
-    text.split('\n')
-        .map(escape_name)
-        .collect::<Vec<_>>()
-        .join("\n")
+/// As [`write_out`], for those who stop when nobody reads on.
+pub(crate) fn try_write_out(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}
+
+/// What became of a write to standard output.
+pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let message = format!("can't write to standard output: {error}");
+            Err(Failure::new(Exit::Failed, "output", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Columns that line up, two spaces between. Names in cells are escaped.
@@ -203,6 +294,30 @@ pub(crate) fn count(number: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quiet_leaves_warnings_and_how_it_ended() {
+        let mut answer = Answer::new(json!({}))
+            .say("a")
+            .say(Word::warning("b"))
+            .say("c");
+        answer.heading = Some("h".to_owned());
+        assert_eq!(answer.told(false), ["h", "a", "b", "c"]);
+        assert_eq!(answer.told(true), ["h", "b"]);
+        answer.exit = Exit::Partial;
+        assert_eq!(answer.told(true), ["h", "b", "c"]);
+        let mut answer = Answer::new(json!({})).say("a");
+        answer.heading = Some("h".to_owned());
+        assert_eq!(answer.told(true), [""; 0]);
+    }
+
+    #[test]
+    fn json_is_tamed_within_its_strings() {
+        let value = json!({ "a\n\u{9b}": "\u{202e}\u{7f}é\u{200d}" });
+        let text = json_text(&value);
+        assert_eq!(text, "{\"a\\n\\u009b\":\"\\u202e\\u007fé\u{200d}\"}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 
     #[test]
     fn tables_line_up_and_defuse_names() {

@@ -65,7 +65,7 @@ impl Known {
 
         let Home { files, state } = site.open(context, vault, wanted.access).await?;
         self.dest = files.location();
-        let stop = stop_signal(&context.printer.screen).map_err(|error| {
+        let stop = stop_signal(&context.printer).map_err(|error| {
             Failure::new(Exit::Failed, "signals", format!("can't start: {error}"))
         })?;
         Ok(SyncRun {
@@ -99,7 +99,7 @@ impl Known {
     /// The result, or the failure, with the vault and the destination named in its document.
     pub(crate) fn tell(&self, result: Result<Answer, Failure>) -> Answer {
         let mut answer = result.unwrap_or_else(|failure| {
-            let mut answer = Answer::new(json!({ "status": "failed" }));
+            let mut answer = Answer::new(Value::Object(failure.status()));
             answer.exit = failure.exit;
             answer.failure = Some(failure);
             answer

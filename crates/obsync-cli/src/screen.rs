@@ -4,7 +4,6 @@ use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Writes to standard error, with the bar out of the way.
 #[derive(Clone, Default)]
@@ -27,42 +26,6 @@ impl Screen {
         match bar {
             Some(bar) => bar.suspend(write),
             None => write(),
-        }
-    }
-}
-
-/// One log line.
-pub(crate) struct Line {
-    screen: Screen,
-    bytes: Vec<u8>,
-}
-
-impl io::Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        if !self.bytes.is_empty() {
-            self.screen.write(&String::from_utf8_lossy(&self.bytes));
-        }
-    }
-}
-
-impl<'a> MakeWriter<'a> for Screen {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line {
-            screen: self.clone(),
-            bytes: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::screen::Screen;
+use crate::output::Printer;
 
 /// 128 + SIGINT, as shells report it.
 const INTERRUPTED: i32 = 130;
@@ -11,12 +11,12 @@ const INTERRUPTED: i32 = 130;
 /// instant is safe.
 ///
 /// Called only when the work begins: until then, at prompts above all, a signal just ends it.
-pub(crate) fn stop_signal(screen: &Screen) -> std::io::Result<CancellationToken> {
+pub(crate) fn stop_signal(printer: &Printer) -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = CancellationToken::new();
-    let (token, screen) = (stop.clone(), screen.clone());
+    let (token, printer) = (stop.clone(), printer.clone());
     tokio::spawn(async move {
         loop {
             tokio::select! {
@@ -26,7 +26,7 @@ pub(crate) fn stop_signal(screen: &Screen) -> std::io::Result<CancellationToken>
             if token.is_cancelled() {
                 std::process::exit(INTERRUPTED);
             }
-            screen.write("stopping at a safe point; once more to stop at once\n");
+            printer.line("stopping at a safe point; once more to stop at once");
             token.cancel();
         }
     });

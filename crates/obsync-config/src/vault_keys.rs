@@ -58,7 +58,7 @@ impl VaultKeys {
             VaultCipher::new(version, &key, &salt)
         });
         let cipher = derived.await.expect("the key derivation does not panic");
-        tracing::debug!(vault_id = %vault.id, "derived the vault's key");
+        tracing::debug!(vault_id = vault.id.as_str(), "derived the vault's key");
         let mut known = self.lock();
         if known.len() == MOST {
             known.pop_front();

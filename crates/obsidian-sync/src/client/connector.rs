@@ -132,7 +132,8 @@ impl Connector {
         let until = Until::from_now(deadlines.init, Step::Init);
         match connection.request_until(&init, until).await? {
             Event::Opened(_) => {
-                tracing::debug!(vault = %self.0.vault, %version, initial, "sync connection open");
+                let vault = self.0.vault.as_str();
+                tracing::debug!(vault, %version, initial, "sync connection open");
                 Ok(SyncClient::new(connection))
             }
             _ => Err(Error::new(

@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 use crate::args::{Cli, Config};
 use crate::context::environment;
 use crate::exit::Failure;
-use crate::output::{Answer, table};
+use crate::output::{Answer, Printer, table};
 
-pub(crate) fn run(which: &Config, cli: &Cli) -> Result<Answer, Failure> {
+pub(crate) fn run(which: &Config, cli: &Cli, printer: &Printer) -> Result<Answer, Failure> {
     match which {
-        Config::Show => show(cli),
+        Config::Show => show(cli, printer),
         Config::Example => Ok(example()),
         Config::Path => path(cli),
     }
 }
 
-fn show(cli: &Cli) -> Result<Answer, Failure> {
+fn show(cli: &Cli, printer: &Printer) -> Result<Answer, Failure> {
     let settings = Settings::load(&cli.flags(), &environment())?;
     let shown = settings.shown();
     let rows: Vec<Vec<String>> = shown
@@ -28,12 +28,10 @@ fn show(cli: &Cli) -> Result<Answer, Failure> {
         .map(|line| json!({ "key": line.key, "value": line.value, "origin": line.origin }))
         .collect();
     let json = json!({ "status": "ok", "settings": lines, "warnings": settings.warnings });
-    let answer = Answer::new(json).data(table(&rows));
-    let warnings = settings
-        .warnings
-        .iter()
-        .map(|warning| format!("warning: {warning}"));
-    Ok(warnings.fold(answer, Answer::say))
+    for warning in &settings.warnings {
+        printer.warning(warning);
+    }
+    Ok(Answer::new(json).data(table(&rows)))
 }
 
 /// A value as people write it.
@@ -58,9 +56,8 @@ fn example() -> Answer {
         })
         .collect();
     let json = json!({ "status": "ok", "example": keys::example(), "keys": keys });
-    Answer::new(json)
-        .data(keys::example())
-        .say(keys::explanation().trim_end())
+    let answer = Answer::new(json).data(keys::example());
+    keys::explanation().lines().fold(answer, Answer::say)
 }
 
 fn path(cli: &Cli) -> Result<Answer, Failure> {

@@ -20,13 +20,12 @@ pub(crate) async fn login(context: &Context, args: &Login) -> Result<Answer, Fai
     } else {
         "signed in"
     };
-    let answer = Answer::new(json).say(format!("{how} as {}", login.email));
-    Ok(match login.overridden_by {
-        Some(origin) => answer.say(format!(
-            "warning: as long as {origin} is set, its token is used instead"
-        )),
-        None => answer,
-    })
+    if let Some(origin) = login.overridden_by {
+        context.printer.warning(&format!(
+            "as long as {origin} is set, its token is used instead"
+        ));
+    }
+    Ok(Answer::new(json).say(format!("{how} as {}", login.email)))
 }
 
 pub(crate) async fn logout(context: &Context, args: &Logout) -> Result<Answer, Failure> {

@@ -20,7 +20,7 @@ use crate::output::{Answer, Printer};
 pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<Answer, Failure> {
     // These must work whatever the settings say.
     match &cli.command {
-        Command::Config(which) => return config::run(which, cli),
+        Command::Config(which) => return config::run(which, cli, printer),
         Command::Completions { shell } => return Ok(generate::completions(*shell)),
         Command::Man => return generate::man(),
         Command::Doctor(args) => return Ok(doctor::run(args, cli, printer).await),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use obsidian_sync::VaultVersion;
 use obsync_core::report::{ProblemKind, Report, Status};
 use obsync_core::{Preview, StoreErrorKind, SyncRun};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::home::Access;
 use crate::options::sync_options;
-use crate::output::{Answer, bytes, table};
+use crate::output::{Answer, Word, bytes, table};
 use crate::run::{Known, Wanted};
 
 /// How long the end of a run may take that could not end well.
@@ -38,16 +39,58 @@ pub(crate) async fn run(
         if args.dry_run {
             Ok(planned(run.preview().await?))
         } else {
-            sync(context, &run, began).await
+            Ok(sync(context, &run, began).await)
         }
     }
     .await;
-    let named = format!("'{}' → {}", known.vault_name(), known.dest());
-    let result = result.map(|mut answer: Answer| {
-        answer.words.insert(0, named);
-        answer
-    });
-    Ok(known.tell(result))
+    let result = match result {
+        Ok(mut answer) => {
+            answer.heading = Some(format!("'{}' → {}", known.vault_name(), known.dest()));
+            answer
+        }
+        Err(failure) => undone(failure, None, began),
+    };
+    Ok(known.tell(Ok(result)))
+}
+
+/// What there is to tell of a run that changed nothing; `cursor` is the stored one, where the state was
+/// reached.
+fn undone(failure: Failure, cursor: Option<VaultVersion>, began: Instant) -> Answer {
+    let mut json = numbers(&nothing());
+    json["cursor"] = json!(cursor);
+    json["duration_ms"] = millis(began);
+    let mut answer = Answer::new(json);
+    answer.json.extend(failure.status());
+    answer.exit = failure.exit;
+    answer.failure = Some(failure);
+    answer
+}
+
+/// The report of a run that had nothing to do.
+fn nothing() -> Report {
+    Report {
+        status: Status::Complete,
+        files_downloaded: 0,
+        files_moved: 0,
+        files_deleted: 0,
+        files_failed: 0,
+        files_skipped: 0,
+        files_hidden: 0,
+        files_planned: 0,
+        bytes: 0,
+        cursor: VaultVersion(0),
+        remaining: 0,
+        advanced: false,
+        problems: Vec::new(),
+        notes: Vec::new(),
+        error: None,
+    }
+}
+
+fn millis(began: Instant) -> Value {
+    u64::try_from(began.elapsed().as_millis())
+        .unwrap_or(u64::MAX)
+        .into()
 }
 
 /// What a run would do, as data: it is what was asked for.
@@ -67,7 +110,7 @@ fn planned(preview: Preview) -> Answer {
         "status": "planned", "steps": preview.steps, "notes": preview.notes,
     }))
     .data(table(&rows));
-    answer = preview.notes.into_iter().fold(answer, Answer::say);
+    answer.words = preview.notes.into_iter().map(Word::warning).collect();
     if rows.is_empty() {
         answer = answer.say("there is nothing to do");
     }
@@ -79,18 +122,23 @@ fn planned(preview: Preview) -> Answer {
     answer
 }
 
-async fn sync(context: &Context, run: &SyncRun, began: Instant) -> Result<Answer, Failure> {
+async fn sync(context: &Context, run: &SyncRun, began: Instant) -> Answer {
     let report = run.run().await;
     let_go(context, run).await;
-    let report = report?;
-    let took = began.elapsed();
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => {
+            let header = run.state.header().await.ok();
+            return undone(error.into(), header.map(|header| header.cursor), began);
+        }
+    };
     let mut json = numbers(&report);
-    json["duration_ms"] = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into();
+    json["duration_ms"] = millis(began);
     let mut answer = Answer::new(json);
     answer.words = summary(&report);
     let (exit, failure) = ending(report);
     (answer.exit, answer.failure) = (exit, failure);
-    Ok(answer)
+    answer
 }
 
 /// The exit status of a run that may have changed something, and what ended it early.
@@ -137,16 +185,17 @@ pub(super) async fn let_go(context: &Context, run: &SyncRun) {
     ));
 }
 
-/// The run in words: numbers, then each problem once.
-pub(super) fn summary(report: &Report) -> Vec<String> {
-    let mut lines = report.notes.clone();
+/// The run in words: numbers, then each problem once. What is skipped is the same in each run, and
+/// nothing to warn of again and again.
+pub(super) fn summary(report: &Report) -> Vec<Word> {
+    let mut lines: Vec<Word> = report.notes.iter().map(Word::warning).collect();
     for problem in &report.problems {
-        let what = match problem.kind {
-            ProblemKind::Failed => "failed",
-            ProblemKind::Kept => "kept",
-            ProblemKind::Skipped => "skipped",
-        };
-        lines.push(format!("  {what}: {}: {}", problem.path, problem.message));
+        let line = |what| format!("  {what}: {}: {}", problem.path, problem.message);
+        lines.push(match problem.kind {
+            ProblemKind::Failed => Word::warning(line("failed")),
+            ProblemKind::Kept => Word::warning(line("kept")),
+            ProblemKind::Skipped => line("skipped").into(),
+        });
     }
     let numbers = [
         (report.files_downloaded, "downloaded"),
@@ -168,44 +217,36 @@ pub(super) fn summary(report: &Report) -> Vec<String> {
         Status::Failed => "failed",
     };
     let changed = report.files_downloaded + report.files_moved + report.files_deleted > 0;
-    lines.push(match (told.is_empty(), changed, report.status) {
+    let ended = match (told.is_empty(), changed, report.status) {
         (true, _, Status::Complete) => "up to date".to_owned(),
         (false, false, Status::Complete) => format!("up to date ({})", told.join(", ")),
         (true, _, _) => status.to_owned(),
         _ => format!("{status}: {} ({})", told.join(", "), bytes(report.bytes)),
-    });
+    };
+    lines.push(ended.into());
     lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use obsidian_sync::{Uid, VaultVersion};
+    use obsidian_sync::Uid;
     use obsync_core::report::Problem;
 
     fn report(status: Status) -> Report {
         Report {
             status,
-            files_downloaded: 0,
-            files_moved: 0,
-            files_deleted: 0,
-            files_failed: 0,
-            files_skipped: 0,
-            files_hidden: 0,
-            bytes: 0,
-            cursor: VaultVersion(7),
-            remaining: 0,
-            files_planned: 0,
-            advanced: false,
-            problems: Vec::new(),
-            notes: Vec::new(),
-            error: None,
+            ..nothing()
         }
+    }
+
+    fn words(lines: &[&str]) -> Vec<Word> {
+        lines.iter().copied().map(Word::from).collect()
     }
 
     #[test]
     fn the_summary_names_what_was_not_brought_and_why() {
-        assert_eq!(summary(&report(Status::Complete)), ["up to date"]);
+        assert_eq!(summary(&report(Status::Complete)), words(&["up to date"]));
 
         let skipped = Problem {
             path: "../x".into(),
@@ -220,10 +261,10 @@ mod tests {
         };
         assert_eq!(
             summary(&idle),
-            [
+            words(&[
                 "  skipped: ../x: the name has a '.' or '..' segment",
                 "up to date (1 skipped)"
-            ]
+            ])
         );
 
         let partial = Report {
@@ -234,7 +275,7 @@ mod tests {
         };
         assert_eq!(
             summary(&partial),
-            ["partly done, run again: 2 downloaded, 1 failed (2.00 KiB)"]
+            words(&["partly done, run again: 2 downloaded, 1 failed (2.00 KiB)"])
         );
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::args::Totp;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::output::{Answer, write_out};
+use crate::output::{Answer, try_write_out, written};
 
 pub(crate) async fn run(context: &Context, args: &Totp) -> Result<Answer, Failure> {
     if args.watch && context.printer.json {
@@ -35,11 +35,14 @@ pub(crate) async fn run(context: &Context, args: &Totp) -> Result<Answer, Failur
         .say(left))
 }
 
-/// Each code on a line of its own, until a signal ends the process.
+/// Each code on a line of its own, until a signal ends the process or nobody reads on.
 async fn watch(secret: &TotpSecret) -> Result<Answer, Failure> {
     loop {
         let code = secret.code(SystemTime::now());
-        write_out(&format!("{}  valid for {}\n", code.digits, seconds(&code)));
+        let line = format!("{}  valid for {}\n", code.digits, seconds(&code));
+        if let Err(error) = try_write_out(&line) {
+            return written(Err(error)).map(|()| Answer::new(json!({ "status": "ok" })));
+        }
         // A step ends at a full second; a little more, so as not to wake before it.
         tokio::time::sleep(code.valid_for + Duration::from_millis(20)).await;
     }

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::home::Access;
 use crate::options::sync_options;
-use crate::output::{Answer, count};
+use crate::output::{Answer, Word, count};
 use crate::run::{Known, Wanted};
 
 const KINDS: [DifferenceKind; 4] = [
@@ -82,14 +82,27 @@ async fn mend(
         Err(error) => {
             let mut answer = told(before);
             let failure = Failure::from(error);
-            answer.json.insert("status".to_owned(), "failed".into());
+            answer.json.extend(failure.status());
             answer.exit = failure.exit;
             answer.failure = Some(failure);
             return Ok(answer);
         }
     };
-    let after = compare(run, options).await?;
-    Ok(mended(before, &after, report))
+    Ok(match compare(run, options).await {
+        Ok(after) => mended(before, &after, report),
+        Err(failure) => unsure(failure, &report),
+    })
+}
+
+/// After a repair that could not be compared again: what it did is known, how things are now is not.
+fn unsure(failure: Failure, report: &Report) -> Answer {
+    let mut answer = Answer::new(Value::Object(failure.status()));
+    answer.json.insert("repair".to_owned(), numbers(report));
+    answer.json.insert("mended".to_owned(), Value::Null);
+    answer.words = summary(report);
+    answer.exit = failure.exit;
+    answer.failure = Some(failure);
+    answer
 }
 
 fn mended(before: &Verification, after: &Verification, report: Report) -> Answer {
@@ -101,7 +114,7 @@ fn mended(before: &Verification, after: &Verification, report: Report) -> Answer
     answer.json.insert("mended".to_owned(), json!(mended));
     let mut words = summary(&report);
     if !mended.is_empty() {
-        words.push(format!("{} mended", count(mended.len() as u64, "file")));
+        words.push(format!("{} mended", count(mended.len() as u64, "file")).into());
     }
     answer.words.splice(0..0, words);
     let (exit, failure) = ending(report);
@@ -137,9 +150,9 @@ fn told(found: &Verification) -> Answer {
     }));
     let lines = found.differences.iter();
     answer.data = lines.map(|one| line(one.kind.word(), one)).collect();
-    answer.words.clone_from(&found.notes);
+    answer.words = found.notes.iter().map(Word::warning).collect();
     if !found.stale.is_empty() {
-        answer.words.push(format!(
+        answer = answer.say(format!(
             "the sync state lists {} otherwise than it is here; 'obsync sync … --full' or \
              '--repair' notes it",
             count(found.stale.len() as u64, "right file")

@@ -65,6 +65,15 @@ async fn wrong_usage_exits_2_in_both_forms() {
     sandbox.obsync(&["snyc"]).exits(2).says("sync");
     sandbox.obsync(&["--json", "snyc"]).exits(2).json();
     sandbox.obsync(&["--help"]).exits(0);
+    let message = |arguments: &[&str]| {
+        let error = sandbox.obsync(arguments).exits(2).json()["error"].clone();
+        assert_eq!(error["kind"], "usage");
+        error["message"].as_str().unwrap().to_owned()
+    };
+    for arguments in [&["--json", "config"][..], &["--json"]] {
+        assert_eq!(message(arguments), "a command is missing", "{arguments:?}");
+    }
+    assert!(message(&["vaults", "--json=true"]).contains("--json"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +124,47 @@ async fn a_reader_that_leaves_is_no_failure() {
     assert_eq!(run.stderr, "");
 }
 
+/// What can't be written is not said to be done.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_can_not_be_written_is_a_failure() {
+    let sandbox = Sandbox::new().await;
+    for arguments in [
+        &["config", "example"][..],
+        &["config", "example", "--json"],
+        &["completions", "bash"],
+        &["--help"],
+        &["--version"],
+        &["totp", "--watch"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let mut command = sandbox.command(arguments);
+        command.env("OBSIDIAN_TOTP_SECRET", "JBSWY3DPEHPK3PXP");
+        let child = command.stdout(full.unwrap()).spawn().unwrap();
+        let run = sandbox.finish(child).exits(1);
+        run.says("can't write to standard output");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_end_where_nobody_reads_them() {
+    use std::io::BufRead as _;
+    let mut sandbox = Sandbox::new().await;
+    // Codes that change each second.
+    let url = "otpauth://totp/Obsidian?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&period=1";
+    sandbox.set("OBSIDIAN_TOTP_SECRET", url);
+    let mut child = sandbox.command(&["totp", "--watch"]).spawn().unwrap();
+    let mut codes = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    for _ in 0..2 {
+        line.clear();
+        codes.read_line(&mut line).unwrap();
+        assert!(line.contains("  valid for "), "{line}");
+    }
+    drop(codes);
+    sandbox.finish(child).exits(0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_and_the_manual_come_from_the_grammar() {
     let sandbox = Sandbox::new().await;
@@ -123,7 +173,12 @@ async fn completions_and_the_manual_come_from_the_grammar() {
         assert!(script.contains("max-delete"), "{shell}");
     }
     let page = sandbox.obsync(&["man"]).exits(0).stdout;
-    for word in [".TH obsync", "obsync sync", "max\\-delete", "Exit status"] {
+    for word in [
+        ".TH obsync",
+        "obsync sync",
+        "max\\-delete",
+        "Exit status",
+    ] {
         assert!(page.contains(word), "{word}");
     }
 }

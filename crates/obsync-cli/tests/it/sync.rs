@@ -97,6 +97,90 @@ async fn one_bad_file_is_told_and_tried_again() {
     sandbox.obsync(&SYNC).exits(0).says("1 downloaded");
 }
 
+/// What cron mails: nothing of a good run, what is wrong of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_still_tells_what_is_wrong() {
+    let (sandbox, vault) = Sandbox::with_vault().await;
+    let quiet = with(&["-q"]);
+    assert_eq!(sandbox.obsync(&quiet).exits(0).stderr, "");
+    sandbox.put(&vault, "../out.md", "skipped in each run");
+    assert_eq!(sandbox.obsync(&quiet).exits(0).stderr, "");
+
+    sandbox.put(&vault, "bad.md", "x");
+    let uid = sandbox.server.uid_of(&vault, "bad.md").unwrap();
+    let flip = Fault::new(Point::Pull, Action::FlipBit).uid(uid);
+    sandbox.server.faults().set(flip).unwrap();
+    let run = sandbox.obsync(&quiet).exits(4).says("  failed: bad.md: ");
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{run:?}");
+    assert_eq!(lines[0], "'My vault' → ~/notes");
+    assert!(
+        lines[2].starts_with("partly done, run again: 1 failed"),
+        "{run:?}"
+    );
+    sandbox.server.faults().clear();
+    assert_eq!(sandbox.obsync(&quiet).exits(0).stderr, "");
+
+    // Told once, by the run that did it, and by no other.
+    sandbox.write("notes/Hello.md", "mine");
+    sandbox.put(&vault, "Hello.md", "theirs");
+    sandbox.obsync(&quiet).exits(0).says("  kept: Hello.md: ");
+    assert_eq!(sandbox.obsync(&quiet).exits(0).stderr, "");
+
+    let mut sandbox = sandbox;
+    sandbox.set("OBSYNC_ZEBRA", "1");
+    sandbox
+        .obsync(&quiet)
+        .exits(0)
+        .says("warning: the variable OBSYNC_ZEBRA");
+    sandbox
+        .obsync(&["config", "show", "-q"])
+        .exits(0)
+        .says("warning: the variable");
+    let file = sandbox.write("a file", "");
+    let run = sandbox.obsync(&["doctor", "My vault", "--dest", &file, "-q"]);
+    run.exits(1).says("1 check failed");
+}
+
+/// Who reads the documents finds the same fields, however early a run ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_did_nothing_has_a_whole_document_too() {
+    let (sandbox, vault) = Sandbox::with_vault().await;
+    let whole = sandbox.obsync(&with(&["--json"])).exits(0).json();
+    let keys = |document: &Value| {
+        let keys = document.as_object().unwrap().keys();
+        keys.filter(|key| *key != "error")
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let run = |arguments: &[&str], status: i32, word: &str, cursor: Value| {
+        let document = sandbox
+            .obsync(&[arguments, &["--json"]].concat())
+            .exits(status)
+            .json();
+        assert_eq!(keys(&document), keys(&whole), "{document}");
+        assert_eq!(document["status"], word, "{document}");
+        assert_eq!(document["cursor"], cursor, "{document}");
+        assert_eq!(document["files_downloaded"], 0, "{document}");
+        assert_eq!(document["problems"], json!([]), "{document}");
+        assert!(document["duration_ms"].is_number(), "{document}");
+        assert!(document["error"]["kind"].is_string(), "{document}");
+    };
+    run(
+        &["sync", "None", "--dest", "notes"],
+        2,
+        "failed",
+        Value::Null,
+    );
+    for path in ["Hello.md", "empty.md"] {
+        sandbox.server.delete(&vault, path).unwrap();
+    }
+    run(&with(&["--max-delete", "1"]), 6, "failed", json!(4));
+    let overloaded = Fault::new(Point::Init, Action::overloaded());
+    sandbox.server.faults().set(overloaded).unwrap();
+    run(&SYNC, 1, "failed", json!(4));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_must_not_be_written_is_named_escaped() {
     let (sandbox, vault) = Sandbox::with_vault().await;
@@ -263,6 +347,7 @@ async fn progress_goes_to_standard_error_in_the_form_that_is_asked_for() {
         .filter(|line| line.starts_with('{'))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
+    assert_eq!(events.len(), run.stderr.lines().count(), "{run:?}");
     let named = |name: &str| events.iter().filter(|event| event["event"] == name).count();
     assert_eq!(named("planned"), 1, "{events:?}");
     assert_eq!(named("downloaded"), 3, "{events:?}");
@@ -293,7 +378,7 @@ async fn a_signal_ends_a_run_at_a_safe_point() {
             .status()
             .unwrap();
         assert!(sent.success());
-        assert!(told.any(|line| line.unwrap().starts_with("stopping at a safe point")));
+        assert!(told.any(|line| line.unwrap().contains("stopping at a safe point")));
 
         let document = sandbox.finish(child).exits(4).json();
         assert_eq!(document["status"], "partial", "{document}");
@@ -302,6 +387,30 @@ async fn a_signal_ends_a_run_at_a_safe_point() {
         sandbox.obsync(&SYNC).exits(0);
         assert_eq!(sandbox.tree("notes").len(), 63);
     }
+}
+
+/// Told to stop before it knew what there is to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_early_is_partly_done() {
+    let (sandbox, _) = Sandbox::with_vault().await;
+    let hang = Fault::new(Point::Backlog, Action::Hang);
+    let hang = sandbox.server.faults().set(hang).unwrap();
+    let child = sandbox.command(&with(&["--json"])).spawn().unwrap();
+    while sandbox.server.faults().struck(hang) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let document = sandbox.finish(child).exits(4).json();
+    assert_eq!(document["status"], "partial", "{document}");
+    assert_eq!(document["error"]["kind"], "stopped", "{document}");
+    assert_eq!(document["cursor"], 0, "{document}");
 }
 
 fn many(sandbox: &Sandbox, vault: &VaultId) {

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(failed(Exit::Usage).exit, Exit::Failed);
         let answer = failed(Exit::Auth);
         assert_eq!(answer.exit, Exit::Auth);
-        assert_eq!(answer.words, ["1 check failed, 1 warning"]);
+        assert_eq!(answer.words, ["1 check failed, 1 warning".into()]);
         assert_eq!(
             answer.data,
             "warning  w  odd\n            → do this\nfailed   f  bad\n            → one\n            → two\n"
