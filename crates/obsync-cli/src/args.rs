@@ -1,13 +1,15 @@
 //! The command line's grammar. Values that are also settings stay text here: `obsync-config` reads
 //! them by the rules that hold for all layers.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use obsidian_sync::Password;
-use obsync_config::{Flags, PasswordFlag};
+use obsync_config::{Environment, Flags, PasswordFlag};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -143,7 +145,8 @@ pub(crate) struct Target {
     /// The vault: its id, or its name if no other has it
     pub(crate) vault: String,
     /// Where the vault's files go: a folder, or s3://bucket/prefix
-    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath,
+        value_parser = OsStringValueParser::new().try_map(destination))]
     pub(crate) dest: PathBuf,
     /// To S3 as the environment's S3_* say; the last part of --dest names the folder there
     #[arg(long)]
@@ -236,7 +239,8 @@ pub(crate) struct Doctor {
     /// The vault to look at, too: its id, or its name if no other has it
     pub(crate) vault: Option<String>,
     /// The destination to look at, too: a folder, or s3://bucket/prefix
-    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath,
+        value_parser = OsStringValueParser::new().try_map(destination))]
     pub(crate) dest: Option<PathBuf>,
     /// As with 'sync'
     #[arg(long, requires = "dest")]
@@ -251,7 +255,8 @@ pub(crate) struct Status {
     /// Only this vault: its id, or its name as it was last seen
     pub(crate) vault: Option<String>,
     /// Only what was synced there; needed for S3, whose state is in the bucket
-    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath, requires = "vault")]
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath, requires = "vault",
+        value_parser = OsStringValueParser::new().try_map(destination))]
     pub(crate) dest: Option<PathBuf>,
     /// As with 'sync'
     #[arg(long, requires = "dest")]
@@ -263,7 +268,8 @@ pub(crate) struct Reset {
     /// The vault: its id, or its name as it was last seen
     pub(crate) vault: String,
     /// Only the state for this destination [default: for every folder, and none in S3]
-    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath,
+        value_parser = OsStringValueParser::new().try_map(destination))]
     pub(crate) dest: Option<PathBuf>,
     /// As with 'sync'
     #[arg(long, requires = "dest")]
@@ -281,6 +287,32 @@ pub(crate) enum Config {
 }
 
 impl Cli {
+    /// Resolves `~/` in paths: no shell does so in `--dest=~/notes`.
+    pub(crate) fn resolve(&mut self, environment: &Environment) {
+        let mut paths = vec![&mut self.global.config];
+        let mut dest = None;
+        match &mut self.command {
+            Command::Login(login) => paths.push(&mut login.password.password_file),
+            Command::Sync(sync) => {
+                paths.push(&mut sync.target.password_file);
+                dest = Some(&mut sync.target.dest);
+            }
+            Command::Verify(verify) => {
+                paths.push(&mut verify.target.password_file);
+                dest = Some(&mut verify.target.dest);
+            }
+            Command::Doctor(doctor) => {
+                paths.extend([&mut doctor.dest, &mut doctor.password_file]);
+            }
+            Command::Status(status) => paths.push(&mut status.dest),
+            Command::Reset(reset) => paths.push(&mut reset.dest),
+            _ => {}
+        }
+        for path in paths.into_iter().flatten().chain(dest) {
+            *path = environment.at_home(&*path);
+        }
+    }
+
     /// What the command line says of settings.
     pub(crate) fn flags(&self) -> Flags {
         let mut flags = Flags {
@@ -364,6 +396,20 @@ impl Target {
     }
 }
 
+/// A destination as it was written. One that is nearly in S3 would become a folder of an odd name.
+fn destination(text: OsString) -> Result<PathBuf, &'static str> {
+    let bytes = text.as_encoded_bytes();
+    let s3 = bytes
+        .get(..3)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"s3:"));
+    if s3 && !bytes.starts_with(b"s3://") {
+        return Err(
+            "a place in S3 is s3://bucket/prefix; for a folder of this name, begin with ./",
+        );
+    }
+    Ok(text.into())
+}
+
 /// A secret that does not print from here on.
 fn password(text: &str) -> Result<Password, std::convert::Infallible> {
     Ok(Password::new(text))
@@ -377,6 +423,46 @@ mod tests {
     #[test]
     fn the_grammar_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_destination_that_is_nearly_in_s3_is_none() {
+        for (text, good) in [
+            ("s3://bucket/notes", true),
+            ("./s3:/bucket", true),
+            ("s3", true),
+            ("s3:/bucket/notes", false),
+            ("s3:bucket", false),
+            ("S3://bucket/notes", false),
+        ] {
+            assert_eq!(destination(text.into()).is_ok(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_below_home_needs_no_shell() {
+        let environment = [("HOME", "/home/me")].into_iter().collect();
+        let resolved = |line: &str| {
+            let mut cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+            cli.resolve(&environment);
+            format!("{:?}", cli.command)
+        };
+        for line in [
+            "obsync sync v --dest=~/x --password-file=~/y",
+            "obsync verify v --dest=~/x --password-file=~/y",
+            "obsync doctor v --dest=~/x --password-file=~/y",
+            "obsync status v --dest=~/x",
+            "obsync reset v --dest=~/x",
+            "obsync login --password-file=~/x",
+        ] {
+            let told = resolved(line);
+            assert!(told.contains("/home/me/x") && !told.contains('~'), "{told}");
+        }
+        let told = resolved("obsync sync v --dest a/~/b --password-file -");
+        assert!(
+            told.contains("\"a/~/b\"") && told.contains("\"-\""),
+            "{told}"
+        );
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::output::Printer;
 use crate::screen::Screen;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error).into(),
     };
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         screen: Screen::default(),
     };
     bug::tell(&printer);
+    cli.resolve(&context::environment());
     let result = bug::guard(|| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

@@ -136,7 +136,9 @@ fn secret_variable(
             Password::new(secret),
             Origin::Variable(name),
         ))),
-        (None, Some(path)) => secret_file::read(Path::new(path), &file_name).map(Some),
+        (None, Some(path)) => {
+            secret_file::read(&layers.environment.at_home(path), &file_name).map(Some)
+        }
         (None, None) => Ok(None),
     }
 }

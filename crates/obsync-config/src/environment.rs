@@ -98,12 +98,18 @@ impl Environment {
         Some(base?.join("obsync"))
     }
 
-    /// A path as a person wrote it: `~/` is the home folder, the rest is relative to `base`.
-    pub(crate) fn resolve(&self, written: &str, base: &Path) -> PathBuf {
-        match (written.strip_prefix("~/"), self.home()) {
-            (Some(rest), Some(home)) => home.join(rest),
-            _ => base.join(written),
+    /// A path as a person wrote it: what begins with `~/` lies in the home folder.
+    pub fn at_home(&self, written: impl AsRef<Path>) -> PathBuf {
+        let written = written.as_ref();
+        match (written.strip_prefix("~"), self.home()) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => written.to_owned(),
         }
+    }
+
+    /// As [`Environment::at_home`]; what does not begin with `~/` is relative to `base`.
+    pub(crate) fn resolve(&self, written: &str, base: &Path) -> PathBuf {
+        base.join(self.at_home(written))
     }
 
     fn home(&self) -> Option<PathBuf> {
@@ -179,6 +185,23 @@ mod tests {
             ]
         );
         assert!(!format!("{environment:?}").contains("hunter2"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_tilde_is_the_home_folder_and_only_in_front() {
+        let at_home = environment(&[("HOME", "/h")]);
+        for (written, resolved) in [
+            ("~/a", "/h/a"),
+            ("~", "/h"),
+            ("~me/a", "/b/~me/a"),
+            ("a/~/c", "/b/a/~/c"),
+            ("/a", "/a"),
+        ] {
+            let path = at_home.resolve(written, Path::new("/b"));
+            assert_eq!(path, Path::new(resolved), "{written}");
+        }
+        assert_eq!(environment(&[]).at_home("~/a"), Path::new("~/a"));
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub fn config_file(flags: &Flags, environment: &Environment) -> Option<Sourced<P
         return Some(Sourced::new(path.clone(), Origin::Flag("--config")));
     }
     if let Some(path) = environment.get(OBSYNC_CONFIG) {
-        return Some(Sourced::new(path.into(), Origin::Variable(OBSYNC_CONFIG)));
+        let path = environment.at_home(path);
+        return Some(Sourced::new(path, Origin::Variable(OBSYNC_CONFIG)));
     }
     environment.usual_config_file().map(Sourced::default_value)
 }

@@ -17,7 +17,7 @@ pub(crate) fn completions(shell: Shell) -> Answer {
     Answer::new(json).data(script)
 }
 
-/// One page: `obsync` itself, then each command.
+/// One page: `obsync` itself, then each command with its own.
 pub(crate) fn man() -> Result<Answer, Failure> {
     let command = Cli::command().disable_help_subcommand(true);
     let page = render(&command).map_err(|error| {
@@ -39,17 +39,23 @@ fn render(command: &clap::Command) -> std::io::Result<Vec<u8>> {
     whole.render_synopsis_section(&mut page)?;
     whole.render_description_section(&mut page)?;
     whole.render_options_section(&mut page)?;
-    for command in command
-        .get_subcommands()
-        .filter(|command| !command.is_hide_set())
-    {
-        let name = format!("obsync {}", command.get_name());
-        let man = Man::new(command.clone().name(name));
-        man.render_synopsis_section(&mut page)?;
-        man.render_description_section(&mut page)?;
-        man.render_options_section(&mut page)?;
-    }
+    commands(command, "obsync", &mut page)?;
     whole.render_extra_section(&mut page)?;
     whole.render_version_section(&mut page)?;
     Ok(page)
+}
+
+fn commands(above: &clap::Command, name: &str, page: &mut Vec<u8>) -> std::io::Result<()> {
+    for command in above
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+    {
+        let name = format!("{name} {}", command.get_name());
+        let man = Man::new(command.clone().name(&name));
+        man.render_synopsis_section(page)?;
+        man.render_description_section(page)?;
+        man.render_options_section(page)?;
+        commands(command, &name, page)?;
+    }
+    Ok(())
 }

@@ -178,6 +178,9 @@ async fn completions_and_the_manual_come_from_the_grammar() {
         "obsync sync",
         "max\\-delete",
         "Exit status",
+        "obsync config show",
+        "obsync config example",
+        "obsync config path",
     ] {
         assert!(page.contains(word), "{word}");
     }
