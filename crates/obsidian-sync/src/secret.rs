@@ -4,6 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
 
 /// An account token, as `/user/signin` hands it out. One token covers all vaults of an account.
 ///
@@ -22,7 +23,9 @@ macro_rules! secret {
         impl $name {
             /// Wraps the secret text.
             pub fn new(text: impl Into<String>) -> Self {
-                Self(SecretString::from(text.into()))
+                // A copy of just its length: to shrink the text would leave a part of it behind.
+                let text = Zeroizing::new(text.into());
+                Self(SecretString::from(text.as_str().to_owned()))
             }
 
             /// The secret itself, for the wire or a key derivation. Never log what this returns.

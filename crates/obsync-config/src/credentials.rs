@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use obsidian_sync::{Password, Token};
+use zeroize::Zeroizing;
 
 use crate::env_vars;
 use crate::error::{ConfigError, ConfigErrorKind};
@@ -155,7 +156,8 @@ fn read_combined(
             file.origin
         );
         ConfigError::new(ConfigErrorKind::Unreadable, message).with_source(error)
-    })?;
+    });
+    let text = Zeroizing::new(text?);
     if secret_file::others_can_read(path) {
         warnings.push(format!(
             "other users can read the credentials file {}; chmod 600 mends it",

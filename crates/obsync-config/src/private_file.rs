@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 /// A file of the state folder that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -34,18 +35,20 @@ impl FileError {
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
     match std::fs::read(path) {
         // serde_json would quote a value of the wrong type, and the value may be the token.
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            let damaged = format!(
-                "it is damaged (line {}, column {}); delete it to go on",
-                error.line(),
-                error.column()
-            );
-            FileError::new(
-                "read",
-                path,
-                io::Error::new(io::ErrorKind::InvalidData, damaged),
-            )
-        }),
+        Ok(bytes) => serde_json::from_slice(&Zeroizing::new(bytes))
+            .map(Some)
+            .map_err(|error| {
+                let damaged = format!(
+                    "it is damaged (line {}, column {}); delete it to go on",
+                    error.line(),
+                    error.column()
+                );
+                FileError::new(
+                    "read",
+                    path,
+                    io::Error::new(io::ErrorKind::InvalidData, damaged),
+                )
+            }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FileError::new("read", path, error)),
     }

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use obsidian_sync::Password;
+use zeroize::Zeroizing;
 
 use crate::error::{ConfigError, ConfigErrorKind};
 use crate::origin::{Origin, Sourced};
@@ -60,7 +61,8 @@ enum Fault {
 
 /// One line end at the end is the editor's, not the secret's; everything else counts.
 fn read_from(input: impl Read, what: &str) -> Result<Password, Fault> {
-    let mut bytes = Vec::new();
+    // Large enough from the start: what a vector outgrows is not wiped.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST as usize + 1));
     input
         .take(MOST + 1)
         .read_to_end(&mut bytes)
@@ -69,8 +71,8 @@ fn read_from(input: impl Read, what: &str) -> Result<Password, Fault> {
     if bytes.len() as u64 > MOST {
         return Err(content("is too large to be a secret"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| content("is not text (UTF-8)"))?;
-    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let text = std::str::from_utf8(&bytes).map_err(|_| content("is not text (UTF-8)"))?;
+    let secret = text.strip_suffix('\n').unwrap_or(text);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);
     if secret.is_empty() {
         return Err(content("is empty"));

@@ -30,7 +30,7 @@ pub(crate) async fn login(context: &Context, args: &Login) -> Result<Answer, Fai
 
 pub(crate) async fn logout(context: &Context, args: &Logout) -> Result<Answer, Failure> {
     let logout = if args.local {
-        context.account.forget_local()?
+        context.account.forget_local().await?
     } else {
         context.account.sign_out().await?
     };

@@ -136,6 +136,37 @@ async fn a_local_logout_leaves_the_token_valid() {
     sandbox.obsync(&["whoami"]).exits(0);
 }
 
+/// Trying another service, a local one say, takes nothing from the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_service_has_a_token_of_its_own() {
+    let mut sandbox = Sandbox::signed_in().await;
+    sandbox.obsync(&["login"]).exits(0);
+    let other = DevServer::builder().start().await.unwrap();
+    other.add_account(EMAIL, PASSWORD, None).unwrap();
+    let ours = sandbox.server.url();
+    sandbox.set("OBSIDIAN_API_URL", &other.url());
+    sandbox.obsync(&["login"]).exits(0);
+    sandbox.unset("OBSIDIAN_PASSWORD");
+    sandbox.obsync(&["whoami"]).exits(0);
+    sandbox.set("OBSIDIAN_API_URL", &ours);
+    sandbox.obsync(&["whoami"]).exits(0);
+    assert_eq!(
+        (sandbox.server.stats().sign_ins, other.stats().sign_ins),
+        (1, 1)
+    );
+
+    sandbox.obsync(&["logout"]).exits(0).says("is revoked");
+    let hint = format!("OBSIDIAN_API_URL={}/ obsync logout --local", other.url());
+    sandbox.obsync(&["whoami"]).exits(3).says(&hint);
+    sandbox.set("OBSIDIAN_API_URL", &other.url());
+    sandbox.obsync(&["whoami"]).exits(0);
+    sandbox
+        .obsync(&["logout", "--local"])
+        .exits(0)
+        .says("deleted here");
+    sandbox.obsync(&["whoami"]).exits(3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_is_replaced_where_credentials_are_at_hand() {
     let sandbox = Sandbox::signed_in().await;

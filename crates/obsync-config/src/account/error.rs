@@ -66,6 +66,15 @@ pub enum AccountError {
         /// How long this one waited.
         seconds: u64,
     },
+    /// A login that brought a token which can't be kept.
+    #[error("signed in as {email}, but the token can't be kept")]
+    NotKept {
+        /// Whose it is.
+        email: String,
+        /// Why not.
+        #[source]
+        source: FileError,
+    },
     /// The service, or the way to it.
     #[error(transparent)]
     Service(#[from] obsidian_sync::Error),
@@ -121,13 +130,24 @@ impl AccountError {
             Self::Busy { .. } => "busy",
             Self::Service(error) => error.kind().word(),
             Self::Config(error) => error.word(),
-            Self::File(_) => "state_folder",
+            Self::File(_) | Self::NotKept { .. } => "state_folder",
         }
     }
 
     /// Ways out, for people.
     pub fn hints(&self) -> Vec<String> {
         let hints: &[&str] = match self {
+            Self::NotSignedIn {
+                why: SignedOut::OtherApi(url),
+            } => {
+                return vec![
+                    "run 'obsync login' to sign in here too; the other token stays".to_owned(),
+                    format!("'OBSIDIAN_API_URL={url} obsync logout --local' deletes the other one"),
+                ];
+            }
+            Self::NotKept { .. } => {
+                &["make room, or the state folder writable; OBSYNC_STATE_DIR names another one"]
+            }
             Self::NotSignedIn { .. } => &[
                 "run 'obsync login'",
                 "unattended: give OBSIDIAN_EMAIL and OBSIDIAN_PASSWORD, or OBSIDIAN_AUTH_TOKEN",

@@ -3,7 +3,7 @@
 use obsidian_sync::{Kind, Token};
 
 use super::lock::lock;
-use super::{Account, AccountError, Session, SignedOut};
+use super::{Account, AccountError, Fresh, Session, SignedOut};
 use crate::error::{ConfigError, ConfigErrorKind};
 use crate::origin::{Origin, Sourced};
 use crate::vault_password::{PasswordFlag, Prompt, unanswered};
@@ -76,27 +76,34 @@ impl Account {
             },
         };
         let _lock = lock(&self.lock, &*self.timing).await?;
-        let signed_in = self
+        let Fresh { signed_in, kept } = self
             .sign_in(&mut session, &email, &password.value, prompt)
             .await?;
+        let email = signed_in.email;
+        if let Err(source) = kept {
+            return Err(AccountError::NotKept { email, source });
+        }
         Ok(Login {
-            email: signed_in.email,
+            email,
             already: false,
             overridden_by,
         })
     }
 
-    /// Revokes the token at the service, for everybody who uses it, and deletes the stored one.
+    /// Revokes the token at the service, for everybody who uses it, and deletes the stored one. Tokens
+    /// of other APIs and accounts stay.
     ///
     /// # Errors
-    /// When the service can't be told; the stored token is then kept.
+    /// When the service can't be told; the stored token is then kept. Also when only others are signed
+    /// in.
     pub async fn sign_out(&self) -> Result<Logout, AccountError> {
         let mut session = self.session.lock().await;
-        let stored = self.tokens.load()?;
-        if let Some(other) = stored.as_ref().filter(|stored| !self.belongs_here(stored)) {
-            let why = SignedOut::OtherApi(other.api_url.clone());
-            return Err(AccountError::NotSignedIn { why });
-        }
+        let stored = match self.usable_token()? {
+            Ok(stored) => Some(stored),
+            Err(SignedOut::Never) => None,
+            Err(_) if self.credentials.auth_token.is_some() => None,
+            Err(why) => return Err(AccountError::NotSignedIn { why }),
+        };
         let mut tokens: Vec<Token> = Vec::new();
         tokens.extend(
             self.credentials
@@ -115,7 +122,10 @@ impl Account {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.tokens.forget()?;
+        if let Some(stored) = &stored {
+            let _lock = lock(&self.lock, &*self.timing).await?;
+            self.tokens.forget(stored)?;
+        }
         *session = Session::default();
         Ok(Logout {
             revoked,
@@ -123,13 +133,17 @@ impl Account {
         })
     }
 
-    /// Deletes the stored token and leaves it valid.
+    /// Deletes the stored token and leaves it valid. Where the file can't be read, all that is in it.
     ///
     /// # Errors
     /// When the file can't be deleted.
-    pub fn forget_local(&self) -> Result<Logout, AccountError> {
-        let forgotten = self.tokens.load().map_or(true, |stored| stored.is_some());
-        self.tokens.forget()?;
+    pub async fn forget_local(&self) -> Result<Logout, AccountError> {
+        let _lock = lock(&self.lock, &*self.timing).await?;
+        let forgotten = match self.usable_token() {
+            Ok(Ok(stored)) => self.tokens.forget(&stored).map(|()| true)?,
+            Ok(Err(_)) => false,
+            Err(_) => self.tokens.remove().map(|()| true)?,
+        };
         Ok(Logout {
             revoked: false,
             forgotten,

@@ -9,6 +9,7 @@ mod lock;
 mod login;
 mod sign_in;
 
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -96,6 +97,13 @@ struct Session {
     signed_in: bool,
 }
 
+/// What a sign-in brought.
+struct Fresh {
+    signed_in: SignedIn,
+    /// Whether the next run finds the token, and no pause.
+    kept: Result<(), FileError>,
+}
+
 impl Account {
     /// The account that the settings name.
     pub fn new(
@@ -156,32 +164,21 @@ impl Account {
         Ok(token)
     }
 
-    /// The stored token, if it is of this account and this API.
+    /// The stored token of this API and, where the settings name one, of this account; the newest.
     fn usable_token(&self) -> Result<Result<StoredToken, SignedOut>, FileError> {
-        let Some(stored) = self.tokens.load()? else {
-            return Ok(Err(SignedOut::Never));
-        };
-        if !self.belongs_here(&stored) {
-            return Ok(Err(SignedOut::OtherApi(stored.api_url)));
-        }
-        match &self.credentials.email {
-            Some(wanted)
-                if !wanted
-                    .value
-                    .trim()
-                    .eq_ignore_ascii_case(stored.email.trim()) =>
-            {
-                Ok(Err(SignedOut::OtherAccount {
-                    stored: stored.email,
-                    wanted: wanted.value.clone(),
-                }))
-            }
-            _ => Ok(Ok(stored)),
-        }
-    }
-
-    fn belongs_here(&self, stored: &StoredToken) -> bool {
-        stored.api_url == self.api_url
+        let tokens = self.tokens.load()?;
+        let wanted = self.credentials.email.as_ref();
+        let wanted = wanted.map(|wanted| wanted.value.as_str());
+        let find = |email| tokens.iter().find(|one| one.is_of(&self.api_url, email));
+        Ok(match (find(wanted), find(None), tokens.first()) {
+            (Some(found), ..) => Ok(found.clone()),
+            (None, Some(other), _) => Err(SignedOut::OtherAccount {
+                stored: other.email.clone(),
+                wanted: wanted.unwrap_or_default().to_owned(),
+            }),
+            (None, None, Some(other)) => Err(SignedOut::OtherApi(other.api_url.clone())),
+            (None, None, None) => Err(SignedOut::Never),
+        })
     }
 
     /// Another token for one that was refused.
@@ -229,10 +226,17 @@ impl Account {
         {
             return Ok(token);
         }
-        let signed_in = self
+        let fresh = self
             .sign_in(session, &email.value, &password.value, &NoPrompt)
             .await?;
-        Ok(signed_in.token)
+        if let Err(error) = &fresh.kept {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(
+                %error, cause,
+                "signed in, but the token can't be kept: the next run has to sign in anew"
+            );
+        }
+        Ok(fresh.signed_in.token)
     }
 
     /// The one place that signs in. The caller holds the lock.
@@ -242,7 +246,7 @@ impl Account {
         email: &str,
         password: &Password,
         prompt: &dyn Prompt,
-    ) -> Result<SignedIn, AccountError> {
+    ) -> Result<Fresh, AccountError> {
         self.check_cooldown()?;
         let secret = self
             .credentials
@@ -269,15 +273,17 @@ impl Account {
             }
             Err(error) => return Err(error),
         };
-        self.cooldown.clear()?;
-        self.tokens.save(&StoredToken {
+        // Sign-ins are dear: what one brought serves this run, whatever becomes of the files.
+        session.token = Some(signed_in.token.clone());
+        session.signed_in = true;
+        let cleared = self.cooldown.clear();
+        let saved = self.tokens.save(&StoredToken {
             token: signed_in.token.clone(),
             email: email.to_owned(),
             api_url: self.api_url.clone(),
-        })?;
-        session.token = Some(signed_in.token.clone());
-        session.signed_in = true;
-        Ok(signed_in)
+        });
+        let kept = saved.and(cleared);
+        Ok(Fresh { signed_in, kept })
     }
 
     fn check_cooldown(&self) -> Result<(), AccountError> {

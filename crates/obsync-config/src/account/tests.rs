@@ -257,6 +257,117 @@ async fn a_token_goes_only_to_its_own_api_and_account() {
     assert_eq!(token(&same).await.unwrap(), "t1");
 }
 
+const LOCAL: (&str, &str) = ("OBSIDIAN_API_URL", "http://127.0.0.1:9/");
+
+#[tokio::test]
+async fn a_sign_in_elsewhere_leaves_the_token_that_was_there() {
+    let (machine, service) = (Machine::new(), Service::new(["t1", "t2", "t3"].map(Ok)));
+    token(&machine.run(&service, &CREDENTIALS)).await.unwrap();
+    let local = [CREDENTIALS[0], CREDENTIALS[1], LOCAL];
+    assert_eq!(token(&machine.run(&service, &local)).await.unwrap(), "t2");
+    let other = [("OBSIDIAN_EMAIL", "b@example.org"), CREDENTIALS[1]];
+    assert_eq!(token(&machine.run(&service, &other)).await.unwrap(), "t3");
+    service.calls();
+    for (variables, kept) in [
+        (&[][..], "t3"),
+        (&[LOCAL], "t2"),
+        (&CREDENTIALS[..1], "t1"),
+        (&other[..1], "t3"),
+    ] {
+        let account = machine.run(&service, variables);
+        assert_eq!(token(&account).await.unwrap(), kept, "{variables:?}");
+    }
+    assert_eq!(service.calls(), [""; 0]);
+
+    // Each goes by itself.
+    machine.run(&service, &[LOCAL]).sign_out().await.unwrap();
+    assert_eq!(service.calls(), ["sign out t2"]);
+    let error = token(&machine.run(&service, &[LOCAL])).await.unwrap_err();
+    assert!(error.hints()[1].contains("logout --local"), "{error:?}");
+    let local = machine.run(&service, &[LOCAL]);
+    assert!(!local.forget_local().await.unwrap().forgotten);
+    let first = machine.run(&service, &CREDENTIALS[..1]);
+    assert!(first.forget_local().await.unwrap().forgotten);
+    assert_eq!(token(&machine.run(&service, &[])).await.unwrap(), "t3");
+    machine.run(&service, &[]).forget_local().await.unwrap();
+    assert!(!machine.file("token.json"));
+}
+
+#[tokio::test]
+async fn tokens_that_can_not_be_read_can_be_deleted() {
+    let (machine, service) = (Machine::new(), Service::new([]));
+    std::fs::write(machine.state.path().join("token.json"), "{").unwrap();
+    token(&machine.run(&service, &[])).await.unwrap_err();
+    assert!(
+        machine
+            .run(&service, &[])
+            .forget_local()
+            .await
+            .unwrap()
+            .forgotten
+    );
+    assert!(!machine.file("token.json"));
+}
+
+/// Makes the state folder unusable just when it answers a sign-in.
+struct Saboteur {
+    service: Arc<Service>,
+    state: PathBuf,
+}
+
+#[async_trait]
+impl AccountService for Saboteur {
+    async fn sign_in(
+        &self,
+        email: &str,
+        password: &Password,
+        code: Option<&str>,
+    ) -> Result<SignedIn, Error> {
+        std::fs::remove_dir_all(&self.state).unwrap();
+        std::fs::write(&self.state, "no folder").unwrap();
+        self.service.sign_in(email, password, code).await
+    }
+
+    async fn sign_out(&self, token: &Token) -> Result<(), Error> {
+        self.service.sign_out(token).await
+    }
+
+    async fn user_info(&self, token: &Token) -> Result<UserInfo, Error> {
+        self.service.user_info(token).await
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_can_not_be_kept_serves_this_run() {
+    let machine = Machine::new();
+    let service = Service::new([Ok("t1"), Ok("t2")]);
+    let saboteur = |variables: &[(&str, &str)]| {
+        let state = machine.state.path().join("state");
+        std::fs::remove_file(&state).ok();
+        let text = state.to_str().unwrap().to_owned();
+        let place = [("OBSYNC_STATE_DIR", text.as_str())];
+        let environment: Environment = place.iter().chain(variables).copied().collect();
+        let settings = Settings::load(&Flags::default(), &environment).unwrap();
+        let service = Arc::new(Saboteur {
+            service: Arc::clone(&service),
+            state,
+        });
+        Account::new(service, &settings, machine.clock.clone())
+    };
+    let account = saboteur(&CREDENTIALS);
+    assert_eq!(token(&account).await.unwrap(), "t1");
+    assert_eq!(token(&account).await.unwrap(), "t1");
+    assert_eq!(service.calls().len(), 1);
+
+    // A login is there to keep it.
+    let error = saboteur(&CREDENTIALS)
+        .login(None, &NoPrompt)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, AccountError::NotKept { .. }), "{error:?}");
+    assert_eq!(service.calls().len(), 1);
+}
+
 #[tokio::test]
 async fn a_busy_service_is_asked_three_times() {
     let (machine, service) = (
@@ -327,7 +438,7 @@ async fn after_overloaded_nobody_signs_in_until_the_pause_has_passed() {
     );
     assert!(!machine.file("cooldown.json"), "a success ends it");
 
-    machine.run(&service, &[]).forget_local().unwrap();
+    machine.run(&service, &[]).forget_local().await.unwrap();
     service.calls();
     assert_eq!(attempt().await, (1, 15));
 }
@@ -500,7 +611,7 @@ async fn logout_revokes_and_forgets() {
 
     token(&machine.run(&service, &CREDENTIALS)).await.unwrap();
     service.calls();
-    let logout = machine.run(&service, &[]).forget_local().unwrap();
+    let logout = machine.run(&service, &[]).forget_local().await.unwrap();
     assert_eq!(
         logout,
         Logout {
