@@ -23,10 +23,13 @@ demo: ## Sync a sample vault from the built-in dev server to build/demo
 test: ## Run all tests but the interop ones
 	$(CARGO) test --locked $(WORKSPACE)
 
-soak: ## Prove what obsync promises at length; OBSYNC_HISTORIES, OBSYNC_KILLS and OBSYNC_SEED say how
+soak: ## Prove what obsync promises at length; OBSYNC_HISTORIES, OBSYNC_KILLS, OBSYNC_MEMORY_FILES, OBSYNC_FUZZ_FACTOR and OBSYNC_SEED say how
 	OBSYNC_SEED=$${OBSYNC_SEED:-$$(date +%s)} OBSYNC_HISTORIES=$${OBSYNC_HISTORIES:-2000} OBSYNC_KILLS=$${OBSYNC_KILLS:-200} \
+		OBSYNC_MEMORY_FILES=$${OBSYNC_MEMORY_FILES:-100000} OBSYNC_FUZZ_FACTOR=$${OBSYNC_FUZZ_FACTOR:-50} \
 		bash -c '$(CARGO) test --locked -p obsync-soak -- --nocapture && \
-			$(CARGO) test --locked -p obsync-cli --test it killed -- --nocapture'
+			$(CARGO) test --locked -p obsync-cli --test it killed -- --nocapture && \
+			$(CARGO) test --locked -p obsync-cli --test it memory -- --nocapture && \
+			$(CARGO) test --locked -p obsync-fuzz -- --nocapture'
 
 interop: ## Test against the official client, which this installs from npm into a cache
 	$(CARGO) test --locked -p obsync-interop -- --nocapture
@@ -52,7 +55,7 @@ deny:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny --locked check bans licenses sources; \
 	else \
-		echo "cargo-deny is not installed: licences not checked (cargo install cargo-deny)"; \
+		echo "NOT CHECKED: licences, bans and sources, since cargo-deny is not installed (cargo install --locked cargo-deny)"; \
 	fi
 
 budgets: ## Compare instruction counts of the pure parts with their budgets (WRITE=1 sets them)

@@ -17,4 +17,10 @@ for package in obsync-cli obsync-lambda; do
 	find crates bench tests -name '*_bin.cdx.json' -path "*$package/*" -exec mv {} build/sbom/ \;
 	find crates bench tests -name '*.cdx.json' -delete
 done
+for binary in obsync bootstrap; do
+	if ! grep -q '"obsync-core"' "build/sbom/${binary}_bin.cdx.json"; then
+		echo "there is no bill of materials of $binary, or it leaves out what the binary is made of" >&2
+		exit 1
+	fi
+done
 ls -l build/sbom
