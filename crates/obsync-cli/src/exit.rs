@@ -77,13 +77,13 @@ impl Failure {
         let mut failure = Self::new(exit, kind, error.to_string());
         let mut source = error.source();
         while let Some(cause) = source {
+            source = cause.source();
             let text = cause.to_string();
             // Many an error repeats its cause in its own message.
             let told = std::iter::once(&failure.message).chain(&failure.causes);
             if !told.into_iter().any(|told| told.contains(&text)) {
                 failure.causes.push(text);
             }
-            source = cause.source();
         }
         failure
     }
@@ -191,7 +191,16 @@ impl From<SyncError> for Failure {
             SyncError::Filter(_) => (Exit::Usage, &[]),
             SyncError::Stopped => (Exit::Partial, &[]),
         };
-        Self::of(exit, error.kind(), &error).hints(hints.iter().copied())
+        let mut failure = Self::of(exit, error.kind(), &error);
+        let source = match &error {
+            SyncError::Store(error) => error.source(),
+            _ => None,
+        };
+        if source.is_some_and(|source| source.is::<std::io::Error>()) {
+            // Its reason is in the message already, in plainer words.
+            failure.causes.clear();
+        }
+        failure.hints(hints.iter().copied())
     }
 }
 
@@ -294,6 +303,10 @@ mod tests {
             "can't connect: connection refused"
         );
         assert_eq!(failure.json()["kind"], "network");
+
+        let cause = std::io::Error::from_raw_os_error(20);
+        let error = StoreError::new(StoreErrorKind::InTheWay, "a file stands in the way");
+        assert_eq!(Failure::from(error.with_source(cause)).causes, [""; 0]);
 
         let cause = std::io::Error::other("refused");
         let error = obsidian_sync::Error::new(Kind::Network, "was refused").with_source(cause);

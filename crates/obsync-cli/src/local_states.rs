@@ -2,6 +2,7 @@
 
 use obsidian_sync::VaultId;
 use obsync_config::suggest::did_you_mean;
+use obsync_core::StoreError;
 use obsync_local::{About, SqliteStateStore, StateDir, StatePaths};
 
 use crate::exit::Failure;
@@ -25,6 +26,36 @@ impl LocalState {
     pub(crate) fn dest(&self) -> &str {
         self.about.as_ref().map_or("?", |about| &about.destination)
     }
+
+    /// Whether its place is that of states for a destination. What it says of itself may be unreadable,
+    /// or be from a time when the folder was not there yet.
+    pub(crate) fn is_for(&self, dir: &StateDir, dest: &str) -> bool {
+        let about = About::new(&VaultId::new(""), "", dest);
+        self.paths.db.file_name() == dir.state(&about).db.file_name()
+    }
+}
+
+/// Why there is no state as it was asked for.
+pub(crate) enum Missing {
+    /// None can be looked at.
+    Unreadable(StoreError),
+    /// None is of this vault, or not of it alone.
+    Unknown(Failure),
+}
+
+impl From<StoreError> for Missing {
+    fn from(error: StoreError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl From<Missing> for Failure {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Unreadable(error) => error.into(),
+            Missing::Unknown(failure) => failure,
+        }
+    }
 }
 
 /// A vault that has no state for a destination.
@@ -33,11 +64,40 @@ pub(crate) fn not_synced(vault: &str, dest: &str) -> Failure {
         .hint("'obsync status' lists what was synced to folders from here")
 }
 
+/// The state of a vault for a destination, also one that can't be read: its place tells what it is of.
+pub(crate) async fn local_state(
+    dir: &StateDir,
+    wanted: &str,
+    dest: &str,
+) -> Result<LocalState, Missing> {
+    let missing = match local_states(dir, Some(wanted)).await {
+        Ok(mut states) => {
+            states.retain(|state| state.is_for(dir, dest));
+            match states.pop() {
+                Some(state) => return Ok(state),
+                None => not_synced(wanted, dest),
+            }
+        }
+        Err(Missing::Unknown(failure)) => failure,
+        Err(missing) => return Err(missing),
+    };
+    // A damaged one may be of the vault that is meant, under its name; nobody can tell.
+    let unread = local_states(dir, None).await?.into_iter();
+    let unread = unread.filter(|state| state.about.is_none() && state.is_for(dir, dest));
+    let hints = unread.filter_map(|state| {
+        let id = state.paths.db.parent()?.file_name()?.to_str()?;
+        Some(format!(
+            "the sync state of vault {id} for this folder can't be read; give that id to reset it"
+        ))
+    });
+    Err(Missing::Unknown(hints.fold(missing, Failure::hint)))
+}
+
 /// All states, or those of the vault that goes by an id or a name.
 pub(crate) async fn local_states(
     dir: &StateDir,
     wanted: Option<&str>,
-) -> Result<Vec<LocalState>, Failure> {
+) -> Result<Vec<LocalState>, Missing> {
     let mut states = Vec::new();
     for paths in dir.known(None)? {
         // One that can't be read is told of by whoever reads on.
@@ -50,32 +110,35 @@ pub(crate) async fn local_states(
     let Some(wanted) = wanted else {
         return Ok(states);
     };
-    // The id's own folder is found even if nothing in it can be read.
-    let by_id = dir.known(Some(&VaultId::new(wanted)))?;
-    if !by_id.is_empty() {
-        states.retain(|state| by_id.contains(&state.paths));
-        return Ok(states);
-    }
-    let names: Vec<String> = states.iter().map(|state| state.name().to_owned()).collect();
-    states.retain(|state| state.name() == wanted);
-    let mut ids: Vec<&str> = states.iter().map(LocalState::id).collect();
+    let mut ids: Vec<&str> = states
+        .iter()
+        .filter(|state| state.name() == wanted)
+        .map(LocalState::id)
+        .collect();
     ids.sort_unstable();
     ids.dedup();
-    match ids.len() {
-        0 => {
-            let failure = Failure::usage(format!("no vault '{wanted}' was synced from here"));
-            let hint = did_you_mean(wanted, names.iter().map(String::as_str));
-            Err(hint
-                .into_iter()
-                .fold(failure, Failure::hint)
-                .hint("'obsync status' lists what was"))
-        }
-        1 => Ok(states),
-        _ => Err(
-            Failure::usage(format!("{} vaults are named '{wanted}'", ids.len())).hint(format!(
-                "use the id of the one that is meant: {}",
-                ids.join(", ")
-            )),
-        ),
+    // A folder is found by its id even if nothing in it can be read; the id goes first.
+    let mut of = dir.known(Some(&VaultId::new(wanted)))?;
+    if of.is_empty() {
+        of = match ids.as_slice() {
+            [id] => dir.known(Some(&VaultId::new(*id)))?,
+            [] => {
+                let failure = Failure::usage(format!("no vault '{wanted}' was synced from here"));
+                let hint = did_you_mean(wanted, states.iter().map(LocalState::name));
+                let failure = hint.into_iter().fold(failure, Failure::hint);
+                return Err(Missing::Unknown(
+                    failure.hint("'obsync status' lists what was"),
+                ));
+            }
+            _ => {
+                let failure = Failure::usage(format!("{} vaults are named '{wanted}'", ids.len()));
+                let those = ids.join(", ");
+                return Err(Missing::Unknown(
+                    failure.hint(format!("use the id of the one that is meant: {those}")),
+                ));
+            }
+        };
     }
+    states.retain(|state| of.contains(&state.paths));
+    Ok(states)
 }

@@ -2,13 +2,18 @@
 //! ends, however it ends, so there is never a stale one to clear.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use obsync_core::{StoreError, StoreErrorKind};
 
 use crate::error::Context as _;
 use crate::private;
+
+/// How long to wait for one who looks, and how often.
+const LOOK: Duration = Duration::from_millis(1);
+const LOOKS: usize = 2000;
 
 /// A lock that is held until this is dropped. The file stays: to remove it would let two runs hold
 /// locks on two files of one name.
@@ -29,7 +34,7 @@ impl RunLock {
         }
         let deed = || format!("can't lock {}", path.display());
         let mut file = private::open(path).context(deed)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(busy(what, path, holder(&mut file))),
             Err(TryLockError::Error(error)) => return Err(error).context(deed),
@@ -42,6 +47,29 @@ impl RunLock {
         Ok(Self { _file: file })
     }
 
+    /// Looks whether a run holds the lock, and changes nothing. A run that starts in the same instant is
+    /// not kept from it.
+    ///
+    /// # Errors
+    /// As [`RunLock::take`].
+    pub fn look(path: &Path, what: &str) -> Result<(), StoreError> {
+        let deed = || format!("can't look at the lock {}", path.display());
+        match File::open(path) {
+            Ok(file) => Self::look_open(file, path, what),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).context(deed),
+        }
+    }
+
+    /// As [`RunLock::look`], at a file that is open already.
+    pub(crate) fn look_open(mut file: File, path: &Path, what: &str) -> Result<(), StoreError> {
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Err(busy(what, path, holder(&mut file))),
+            // Where the file system has no locks, nobody holds one.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        }
+    }
+
     /// Takes the lock on a file that is open already, and writes nothing into it. `None` where
     /// the file system has no locks.
     pub(crate) fn take_open(
@@ -49,7 +77,7 @@ impl RunLock {
         path: &Path,
         what: &str,
     ) -> Result<Option<Self>, StoreError> {
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Err(busy(what, path, None)),
             Err(TryLockError::Error(error)) => {
@@ -58,6 +86,21 @@ impl RunLock {
             }
         }
     }
+}
+
+/// Tries to lock, and again while somebody merely looks: that is over in an instant.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            locked => return locked,
+        }
+        // Only they share it.
+        file.try_lock_shared()?;
+        file.unlock().map_err(TryLockError::Error)?;
+        std::thread::sleep(LOOK);
+    }
+    Err(TryLockError::WouldBlock)
 }
 
 fn holder(file: &mut File) -> Option<u32> {
@@ -107,6 +150,32 @@ mod tests {
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o700);
+    }
+
+    #[test]
+    fn a_look_changes_nothing_and_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.lock");
+        RunLock::look(&path, "x").unwrap();
+        assert!(!path.exists());
+        let held = RunLock::take(&path, "x").unwrap();
+        let busy = RunLock::look(&path, "x").unwrap_err();
+        assert_eq!(busy.kind, StoreErrorKind::Busy);
+        let pid = format!("process {}", std::process::id());
+        assert!(busy.message.contains(&pid), "{busy}");
+        drop(held);
+        std::fs::write(&path, "1").unwrap();
+        RunLock::look(&path, "x").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"1");
+
+        let looks = File::open(&path).unwrap();
+        looks.lock_shared().unwrap();
+        let run = {
+            let path = path.clone();
+            std::thread::spawn(move || RunLock::take(&path, "x"))
+        };
+        looks.unlock().unwrap();
+        run.join().unwrap().unwrap();
     }
 
     #[test]

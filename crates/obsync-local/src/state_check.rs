@@ -32,7 +32,8 @@ impl StateDir {
             private::creatable(path)?;
             return Ok(StateDirCheck::default());
         }
-        let probe = path.join(format!("probe-{}", std::process::id()));
+        // Of one name, so that one who is killed leaves it to the next.
+        let probe = path.join("probe");
         let written = private::open(&probe).and_then(|file| file.sync_all());
         let removed = private::remove(&probe);
         written.and(removed).context(deed)?;

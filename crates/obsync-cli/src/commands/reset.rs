@@ -8,7 +8,7 @@ use crate::args::Reset;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::home::{Bucket, Site};
-use crate::local_states::{local_states, not_synced};
+use crate::local_states::{local_state, local_states, not_synced};
 use crate::output::Answer;
 
 pub(crate) async fn run(context: &Context, args: &Reset) -> Result<Answer, Failure> {
@@ -34,17 +34,15 @@ pub(crate) async fn run(context: &Context, args: &Reset) -> Result<Answer, Failu
 
 /// The states on this machine, or the one for a destination.
 async fn here(context: &Context, args: &Reset, dest: Option<&str>) -> Result<Vec<String>, Failure> {
-    let mut states = local_states(&context.state_dir(), Some(&args.vault)).await?;
-    if let Some(dest) = dest {
-        states.retain(|state| state.dest() == dest);
-        if states.is_empty() {
-            return Err(not_synced(&args.vault, dest));
-        }
-    }
+    let dir = context.state_dir();
+    let states = match dest {
+        Some(dest) => vec![local_state(&dir, &args.vault, dest).await?],
+        None => local_states(&dir, Some(&args.vault)).await?,
+    };
     let mut forgotten = Vec::new();
     for state in &states {
         if SqliteStateStore::reset(&state.paths)? {
-            forgotten.push(state.dest().to_owned());
+            forgotten.push(dest.unwrap_or(state.dest()).to_owned());
         }
     }
     Ok(forgotten)

@@ -12,7 +12,7 @@ use crate::args::Status;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::home::{Bucket, Site};
-use crate::local_states::{LocalState, local_states, not_synced};
+use crate::local_states::{LocalState, local_state, local_states, not_synced};
 use crate::output::{Answer, bytes, count, table};
 
 pub(crate) async fn run(context: &Context, args: &Status) -> Result<Answer, Failure> {
@@ -25,13 +25,11 @@ pub(crate) async fn run(context: &Context, args: &Status) -> Result<Answer, Fail
         (Some(Site::Folder(dest)), _) => Some(destination(&dest)),
         _ => None,
     };
-    let mut states = local_states(&context.state_dir(), args.vault.as_deref()).await?;
-    if let (Some(dest), Some(vault)) = (dest, &args.vault) {
-        states.retain(|state| state.dest() == dest);
-        if states.is_empty() {
-            return Err(not_synced(vault, &dest));
-        }
-    }
+    let dir = context.state_dir();
+    let states = match (dest, &args.vault) {
+        (Some(dest), Some(vault)) => vec![local_state(&dir, vault, &dest).await?],
+        (_, vault) => local_states(&dir, vault.as_deref()).await?,
+    };
     let (mut list, mut data) = (Vec::new(), String::new());
     let mut failure = None;
     for state in &states {

@@ -235,6 +235,83 @@ async fn a_damaged_state_is_refused_with_the_way_out() {
     assert_eq!(sandbox.tree("notes").len(), 3);
 }
 
+/// Nothing of it can be read, and its folder was not there when it was first synced to: the state is
+/// found by its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_state_is_reset_by_its_place() {
+    let (sandbox, vault) = Sandbox::with_vault().await;
+    std::fs::create_dir(sandbox.path("real")).unwrap();
+    std::os::unix::fs::symlink("real", sandbox.path("link")).unwrap();
+    let dest = "link/my notes";
+    let sync = ["sync", "My vault", "--dest", dest];
+    let about = About::new(&vault, "My vault", destination(&sandbox.path(dest)));
+    let paths = StateDir::new(sandbox.path(".local/state/obsync")).state(&about);
+    let break_it = |status: bool| {
+        sandbox.obsync(&sync).exits(0);
+        let garbage = "this is no database at all, far from it".repeat(200);
+        std::fs::write(&paths.db, garbage).unwrap();
+        if status {
+            std::fs::write(&paths.status, "no JSON either").unwrap();
+        }
+        let run = sandbox.obsync(&sync).exits(1);
+        // As a command that can be pasted.
+        run.says(&format!(
+            "`obsync reset {} --dest '~/real/my notes'`",
+            vault.as_str()
+        ));
+    };
+    break_it(false);
+    sandbox
+        .obsync(&["status", "My vault", "--dest", dest])
+        .exits(1);
+    sandbox
+        .obsync(&["reset", "My vault", "--dest", dest])
+        .exits(0);
+    break_it(true);
+    let run = sandbox
+        .obsync(&["reset", "My vault", "--dest", dest])
+        .exits(2);
+    run.says(&format!(
+        "vault {} for this folder can't be read",
+        vault.as_str()
+    ));
+    sandbox
+        .obsync(&["reset", vault.as_str(), "--dest", "link"])
+        .exits(2);
+    let run = sandbox
+        .obsync(&["reset", vault.as_str(), "--dest", dest])
+        .exits(0);
+    run.says("forgot the sync state for ~/real/my notes");
+    break_it(true);
+    // By the name, where another copy tells whose it is.
+    sandbox
+        .obsync(&["sync", "My vault", "--dest", "notes"])
+        .exits(0);
+    sandbox
+        .obsync(&["reset", "My vault", "--dest", dest])
+        .exits(0);
+    sandbox.obsync(&sync).exits(0);
+}
+
+/// People look for it by the name that it has now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_vault_is_found_by_its_new_name() {
+    let (sandbox, vault) = Sandbox::with_vault().await;
+    sandbox
+        .obsync(&["sync", "My vault", "--dest", "notes"])
+        .exits(0);
+    let renamed = json!({ "name": "Renamed" });
+    sandbox.server.override_listing(&vault, renamed).unwrap();
+    sandbox
+        .obsync(&["sync", "Renamed", "--dest", "notes"])
+        .exits(0);
+    let status = sandbox.obsync(&["status", "Renamed"]).exits(0);
+    assert!(status.stdout.starts_with("Renamed"), "{status:?}");
+    sandbox
+        .obsync(&["reset", "Renamed", "--dest", "notes"])
+        .exits(0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_down_or_broken() {
     let (mut sandbox, _) = Sandbox::with_vault().await;

@@ -330,6 +330,38 @@ async fn another_run_at_work() {
     );
 }
 
+/// It looks at locks and takes none, and what a doctor who was killed left is gone after the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_leaves_locks_and_no_probe() {
+    let (sandbox, _) = synced().await;
+    let states = sandbox.files(".local/state/obsync/vaults").into_iter();
+    let lock = states.filter(|path| path.extension().is_some_and(|end| end == "lock"));
+    let lock = lock.last().unwrap();
+    std::fs::write(&lock, "4711\n").unwrap();
+    for probe in ["notes/.obsync/probe", ".local/state/obsync/probe"] {
+        sandbox.write(probe, "left");
+    }
+    expect(&doctor(&sandbox, &DEST).exits(0), "lock", "ok", "");
+    assert_eq!(std::fs::read(&lock).unwrap(), b"4711\n");
+    let left = [sandbox.files("notes/.obsync"), sandbox.files(".local")].concat();
+    let probe = |path: &&std::path::PathBuf| path.to_str().unwrap().contains("/probe");
+    assert_eq!(left.iter().find(probe), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_that_can_not_be_looked_at_are_not_none() {
+    let (sandbox, _) = synced().await;
+    let vaults = sandbox.path(".local/state/obsync/vaults");
+    let mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&vaults, mode).unwrap();
+    };
+    mode(0);
+    let run = sandbox.obsync_bound(&["doctor", "--json"]).exits(1);
+    mode(0o700);
+    expect(&run, "state", "failed", "vaults");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_or_a_copy_that_is_not_what_it_was() {
     let (sandbox, _) = synced().await;

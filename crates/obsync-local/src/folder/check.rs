@@ -65,12 +65,16 @@ impl Inner {
             Err(error) => return Err(error).context(deed),
         };
         let tried = root.folder(OWN).context(deed).and_then(|own| {
-            let name = format!("probe-{:016x}", self.session);
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-            let file = openat(own.as_fd(), &name, flags | OFlags::CLOEXEC, file_mode());
+            // Of one name, so that one who is killed leaves it to the next.
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW;
+            let file = openat(own.as_fd(), PROBE, flags | OFlags::CLOEXEC, file_mode());
             let mut file = std::fs::File::from(file.context(deed)?);
             let written = file.write_all(b"obsync\n").and_then(|()| file.sync_all());
-            let removed = unlinkat(own.as_fd(), &name, AtFlags::empty());
+            let removed = match unlinkat(own.as_fd(), PROBE, AtFlags::empty()) {
+                // Another one who looked at the same time.
+                Err(Errno::NOENT) => Ok(()),
+                removed => removed,
+            };
             written.context(deed)?;
             removed.context(deed)
         });
@@ -81,6 +85,9 @@ impl Inner {
         tried
     }
 }
+
+/// What a check writes and removes again.
+const PROBE: &str = "probe";
 
 fn file_mode() -> Mode {
     Mode::from_raw_mode(0o600)

@@ -125,6 +125,25 @@ impl Inner {
         fsync(&own).and_then(|()| fsync(root.root())).context(deed)
     }
 
+    /// Looks whether a run holds that lock, and changes nothing.
+    pub(super) fn look_at_lock(&self) -> Result<(), StoreError> {
+        let path = self.path.join(OWN).join(LOCK);
+        let deed = || format!("can't look at the lock {}", path.display());
+        let Some(root) = self.root()? else {
+            return Ok(());
+        };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let own = root.folder(OWN);
+        match own.and_then(|own| openat(own.as_fd(), LOCK, flags, Mode::empty())) {
+            Ok(file) => {
+                let what = format!("the destination {}", self.path.display());
+                RunLock::look_open(File::from(file), &path, &what)
+            }
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error).context(deed),
+        }
+    }
+
     /// Locks the destination against runs with another state folder, once it has our folder.
     pub(super) fn lock(&self) -> Result<(), StoreError> {
         let mut held = self

@@ -147,6 +147,14 @@ impl FolderStore {
         self.inner.lock()
     }
 
+    /// Looks whether a run holds that lock, without keeping one from it.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Busy`] when one does.
+    pub fn look_at_lock(&self) -> Result<(), StoreError> {
+        self.inner.look_at_lock()
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,

@@ -271,13 +271,48 @@ fn damaged(paths: &StatePaths, about: Option<&About>, reason: &str) -> StoreErro
     )
 }
 
+/// A text as one word of a shell's command.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 fn way_out(about: Option<&About>) -> String {
     let (vault, destination) = match about {
-        Some(about) => (about.vault_id.as_str(), about.destination.as_str()),
-        None => ("VAULT", "DIR"),
+        Some(about) => (shell_word(&about.vault_id), shell_word(&about.destination)),
+        None => ("VAULT".to_owned(), "DIR".to_owned()),
     };
     format!(
         "the copied files are safe: `obsync reset {vault} --dest {destination}` forgets the state, \
          and the next sync compares the files with the vault"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_out_can_be_pasted() {
+        for (destination, word) in [
+            ("/srv/notes", "/srv/notes"),
+            ("/home/me/My vault", "'/home/me/My vault'"),
+            ("/it's; rm -rf", r"'/it'\''s; rm -rf'"),
+            ("", "''"),
+        ] {
+            let about = About {
+                vault_id: "0a1b".to_owned(),
+                vault_name: String::new(),
+                destination: destination.to_owned(),
+            };
+            let told = way_out(Some(&about));
+            assert!(
+                told.contains(&format!("`obsync reset 0a1b --dest {word}`")),
+                "{told}"
+            );
+        }
+    }
 }

@@ -15,7 +15,7 @@ use obsync_local::{
 use super::checks::Checks;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::local_states::local_states;
+use crate::local_states::{Missing, local_states};
 use crate::output::{bytes, count};
 
 /// What a destination is looked at for.
@@ -88,7 +88,7 @@ impl Looked<'_> {
             return Some((vault.id.clone(), dir.state(&about)));
         }
         let states = local_states(&dir, self.wanted).await.ok()?;
-        let mut here = states.into_iter().filter(|state| state.dest() == dest);
+        let mut here = states.into_iter().filter(|state| state.is_for(&dir, &dest));
         let found = here.next()?;
         // Several vaults' states for one folder: which is meant, nobody says.
         match here.next() {
@@ -137,16 +137,16 @@ fn names(checks: &mut Checks, folding: Folding) {
     );
 }
 
-/// Whether another run is at work. Taken for an instant, since only so the kernel tells.
+/// Whether another run is at work. One that starts just now is not kept from it.
 fn lock(checks: &mut Checks, store: &FolderStore, paths: Option<&StatePaths>) {
     let state = match paths {
-        Some(paths) if paths.lock.exists() => {
+        Some(paths) => {
             let what = format!("the copy in {}", store.path().display());
-            RunLock::take(&paths.lock, &what).map(drop)
+            RunLock::look(&paths.lock, &what)
         }
-        _ => Ok(()),
+        None => Ok(()),
     };
-    match state.and_then(|()| store.lock()) {
+    match state.and_then(|()| store.look_at_lock()) {
         Ok(()) => checks.ok("lock", "no other run is at work"),
         Err(error) if error.kind == StoreErrorKind::Busy => {
             checks.warn("lock", error.message, "wait for it, or stop it");
@@ -203,8 +203,10 @@ async fn copy(
 
 /// All states here, or those of one vault: whether each can be read.
 pub(super) async fn states(checks: &mut Checks, context: &Context, wanted: Option<&str>) {
-    let Ok(states) = local_states(&context.state_dir(), wanted).await else {
-        return checks.ok("state", "nothing was synced to a folder from here yet");
+    let states = match local_states(&context.state_dir(), wanted).await {
+        Ok(states) => states,
+        Err(Missing::Unknown(_)) => Vec::new(),
+        Err(Missing::Unreadable(error)) => return checks.fail("state", error),
     };
     if states.is_empty() {
         return checks.ok("state", "nothing was synced to a folder from here yet");
