@@ -62,16 +62,17 @@ fn eventful(sandbox: &Sandbox, vault: &VaultId) {
         .unwrap();
 }
 
-/// The copy, with conflicted copies under a name without a time.
-fn copy(sandbox: &Sandbox) -> BTreeMap<String, String> {
-    let files = sandbox.tree("notes").into_iter();
-    let files = files.map(
-        |(name, content)| match name.split_once(" (Conflicted copy") {
-            Some((stem, _)) => (format!("{stem} (Conflicted copy)"), content),
-            None => (name, content),
-        },
-    );
-    files.collect()
+/// The copy, with conflicted copies under a name without a time: each name with all that goes by it.
+fn copy(sandbox: &Sandbox) -> BTreeMap<String, Vec<String>> {
+    let mut copy = BTreeMap::<String, Vec<String>>::new();
+    for (name, content) in sandbox.tree("notes") {
+        let name = match name.split_once(" (Conflicted copy") {
+            Some((stem, _)) => format!("{stem} (Conflicted copy)"),
+            None => name,
+        };
+        copy.entry(name).or_default().push(content);
+    }
+    copy
 }
 
 /// Whether the run was still at work when it was killed.
@@ -96,15 +97,30 @@ fn kill(mut child: Child, at: At) -> bool {
     child.wait().unwrap().signal() == Some(9)
 }
 
-async fn killed_at(at: At) -> bool {
-    let (sandbox, vault) = Sandbox::with_vault().await;
+/// What a kill met.
+struct Killed {
+    /// Whether the run was still at work.
+    at_work: bool,
+    /// How many downloads of its own it had noted in state.
+    noted: usize,
+}
+
+async fn killed_at(at: At) -> Killed {
+    let (mut sandbox, vault) = Sandbox::with_vault().await;
+    // Several batches in one run, so that a kill falls between them.
+    sandbox.set("LAMBDA_BATCH_SIZE", "5");
     eventful(&sandbox, &vault);
+    let before = committed(&sandbox, &vault).await;
+    sandbox.server.reset_stats();
     let arguments = [&SYNC[..], &["--progress", "json", "--device", "box"]].concat();
     let child = sandbox.command(&arguments).spawn().unwrap();
     let at_work = kill(child, at);
 
     // What the state knows as brought is not fetched again.
     let committed = committed(&sandbox, &vault).await;
+    let pulled = sandbox.server.stats();
+    let own = committed.iter().filter(|uid| !before.contains(uid));
+    let noted = own.filter(|uid| pulled.pulls_of(&vault, **uid) > 0).count();
     sandbox.server.reset_stats();
     let again = [&SYNC[..], &["--json", "--device", "box"]].concat();
     let run = sandbox.obsync(&again).exits(0);
@@ -117,15 +133,18 @@ async fn killed_at(at: At) -> bool {
         );
     }
 
-    let mut expected: BTreeMap<String, String> = sandbox
+    let mut expected: BTreeMap<String, Vec<String>> = sandbox
         .server
         .tree(&vault)
         .unwrap()
         .into_iter()
-        .map(|(path, content)| (path, String::from_utf8(content).unwrap()))
+        .map(|(path, content)| (path, vec![String::from_utf8(content).unwrap()]))
         .collect();
-    expected.insert("mine.md".into(), "written here".into());
-    expected.insert("n3 (Conflicted copy)".into(), "edited here".into());
+    let mut ours = |name: &str, content: &str| {
+        expected.insert(name.to_owned(), vec![content.to_owned()]);
+    };
+    ours("mine.md", "written here");
+    ours("n3 (Conflicted copy)", "edited here");
     assert_eq!(copy(&sandbox), expected, "{at:?}");
     let left = sandbox.files("notes/.obsync/tmp");
     assert!(left.is_empty(), "{at:?}: {left:?}");
@@ -133,7 +152,7 @@ async fn killed_at(at: At) -> bool {
     sandbox.server.reset_stats();
     sandbox.obsync(&SYNC).exits(0).says("up to date");
     assert_eq!(sandbox.server.stats().pulled(), 0, "{at:?}");
-    at_work
+    Killed { at_work, noted }
 }
 
 /// The records of all files that the state lists.
@@ -165,7 +184,7 @@ fn tell(line: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_and_one_more_end_where_one_run_does() {
     let (first, kills) = (number("OBSYNC_SEED", SEED), number("OBSYNC_KILLS", KILLS));
-    let mut at_work = 0;
+    let (mut at_work, mut between) = (0, 0);
     for seed in first..first + kills {
         let at = match random(seed) {
             number if number.is_multiple_of(2) => {
@@ -175,8 +194,17 @@ async fn a_killed_run_and_one_more_end_where_one_run_does() {
         };
         // Shown with a failure: OBSYNC_SEED repeats it.
         tell(&format!("OBSYNC_SEED={seed}: {at:?}"));
-        at_work += u64::from(Box::pin(killed_at(at)).await);
+        let killed = Box::pin(killed_at(at)).await;
+        at_work += u64::from(killed.at_work);
+        between += u64::from(killed.at_work && killed.noted > 0);
     }
-    tell(&format!("{at_work} of {kills} runs were killed at work"));
+    tell(&format!(
+        "{at_work} of {kills} runs were killed at work, {between} after some of it was noted"
+    ));
     assert!(at_work > 0, "no run was killed at work");
+    // A few alone may miss it.
+    assert!(
+        between > 0 || kills < KILLS,
+        "no run was killed with some of its work noted"
+    );
 }
