@@ -160,7 +160,8 @@ pub struct RawRecord {
     /// The content hash, encoded; empty for folders and deletions.
     #[serde(default, deserialize_with = "loose::name")]
     pub hash: EncodedName,
-    /// The **encrypted** size.
+    /// The **encrypted** size. Every record of a file has one (protocol section 3): of one that leaves it
+    /// out, 0 is read, which its content does not match. That costs this file, and no other.
     #[serde(default, deserialize_with = "loose::count")]
     pub size: u64,
     /// Birth time; 0 where the service knows none.

@@ -49,9 +49,11 @@ impl Answer {
         }
         match self.status {
             status if status.is_success() => {}
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            StatusCode::UNAUTHORIZED => {
                 return Err(self.refused(call, &format!("HTTP {}", self.status), secrets));
             }
+            // Without a word of the service's own, whatever stands in front of it has refused the call: a
+            // 403 too, which says nothing of a token or a password then.
             _ => return Err(self.edge_error()),
         }
         let other_shape = || self.error(Kind::Protocol, "sent an answer of another shape");
@@ -93,6 +95,9 @@ impl Answer {
     }
 
     fn refused(&self, call: Call, words: &str, secrets: &[&str]) -> Error {
+        if self.status == StatusCode::FORBIDDEN && is_no_word(words) {
+            return self.edge_error();
+        }
         let mut kind = kind_of_refusal(call, self.status, words);
         // A broken service may say anything; that a token or password is bad is not among it.
         if self.status.is_server_error() && kind != Kind::Overloaded {
@@ -155,17 +160,38 @@ impl Answer {
     }
 }
 
+/// Whether a reason only says again what status 403 says: an edge that answers in JSON puts it so.
+fn is_no_word(words: &str) -> bool {
+    const NO_WORDS: [&str; 4] = ["forbidden", "access denied", "403", "403 forbidden"];
+    let words = words.trim().trim_end_matches('.').to_lowercase();
+    NO_WORDS.contains(&&*words)
+}
+
+/// Whether a refusal under this status can be one of the token or the password at all. What is not found,
+/// too large or in conflict was refused for another reason, and to sign in anew would not help.
+fn may_be_about_secrets(status: StatusCode) -> bool {
+    status.is_success()
+        || matches!(
+            status,
+            StatusCode::BAD_REQUEST
+                | StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::UNPROCESSABLE_ENTITY
+        )
+}
+
 fn kind_of_refusal(call: Call, status: StatusCode, words: &str) -> Kind {
     let lower = words.to_lowercase();
     match (call, kind_of_words(words)) {
         (_, Some(Kind::Overloaded)) => Kind::Overloaded,
         (Call::SignIn, _) if lower.contains("2fa code is incorrect") => Kind::TwoFactorRefused,
         (Call::SignIn, _) if lower.contains("2fa code") => Kind::TwoFactorRequired,
-        (Call::SignIn, _) => Kind::WrongCredentials,
-        (_, Some(Kind::SubscriptionExpired)) => Kind::SubscriptionExpired,
-        (Call::Token, _) => Kind::Unauthorized,
+        (Call::SignIn, _) if may_be_about_secrets(status) => Kind::WrongCredentials,
+        (Call::SignIn, _) => Kind::Refused,
         (_, Some(kind)) => kind,
         (_, None) if status == StatusCode::UNAUTHORIZED => Kind::Unauthorized,
+        (_, None) if !may_be_about_secrets(status) => Kind::Refused,
+        (Call::Token, None) => Kind::Unauthorized,
         (Call::Access, None) => Kind::WrongVaultPassword,
         (Call::Other, None) => Kind::Refused,
     }

@@ -31,6 +31,10 @@ enum Reply {
     Drop,
     /// An answer that never ends.
     Endless,
+    /// One that comes byte by byte, and never ends either.
+    Trickle,
+    /// One that breaks off in the middle.
+    Cut,
 }
 
 fn ok(body: impl Into<Value>) -> Reply {
@@ -110,6 +114,18 @@ async fn serve(stream: TcpStream, reply: Reply, log: Arc<Mutex<Vec<Heard>>>) {
         }
         Reply::Hang => std::future::pending().await,
         Reply::Drop => {}
+        Reply::Trickle => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"a\":\"";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        }
+        Reply::Cut => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                        content-length: 100\r\n\r\n{\"token\":\"t\"";
+            stream.write_all(head.as_bytes()).await.unwrap();
+        }
         Reply::Endless => {
             let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"a\":\"";
             stream.write_all(head.as_bytes()).await.unwrap();
@@ -459,6 +475,85 @@ async fn an_answer_without_end_is_cut_off() {
         .unwrap_err();
     assert_eq!(error.kind(), Kind::Protocol);
     assert!(error.to_string().contains("more than"), "{error}");
+}
+
+/// What each of the calls that a run makes thinks of an answer.
+async fn each(reply: Reply, call: Duration) -> [Result<(), Error>; 4] {
+    let deadlines = RestDeadlines {
+        connect: Duration::from_secs(5),
+        call,
+        pause: Duration::from_millis(1),
+    };
+    let client =
+        |api: &Api| RestClient::new(api.base.clone(), "tests/1", deadlines.clone()).unwrap();
+    let preflight = Api::new([ok(json!({})), reply.clone()]).await;
+    let api = Api::new([reply]).await;
+    let password = Password::new(PASSWORD);
+    let keyhash = cipher().keyhash().to_owned();
+    [
+        client(&preflight)
+            .sign_in("a@example.org", &password, None)
+            .await
+            .map(drop),
+        client(&api).user_info(&token()).await.map(drop),
+        client(&api).vaults(&token()).await.map(drop),
+        client(&api).access(&token(), &vault("x"), &keyhash).await,
+    ]
+}
+
+#[tokio::test]
+async fn answers_that_break_off_or_trickle_end_each_call() {
+    let long = Duration::from_secs(60);
+    for (reply, call, kind) in [
+        (Reply::Cut, long, Kind::Network),
+        (Reply::Drop, long, Kind::Network),
+        (Reply::Trickle, Duration::from_millis(100), Kind::Timeout),
+    ] {
+        for result in each(reply.clone(), call).await {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            let told = format!("{error:?}");
+            assert!(!told.contains(TOKEN) && !told.contains(PASSWORD), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn absurd_json_costs_a_call_and_nothing_else() {
+    let long = Duration::from_secs(60);
+    let raw = |body: String| Reply::Raw("200 OK", "content-type: application/json\r\n", body);
+    let deep = "[".repeat(200_000);
+    for body in [
+        deep.clone(),
+        format!("{{\"token\":{deep}"),
+        format!("{{\"vaults\":{deep}"),
+        format!("{{\"error\":{deep}"),
+    ] {
+        for result in each(raw(body), long).await {
+            let error = result.unwrap_err();
+            assert!(
+                matches!(error.kind(), Kind::Edge | Kind::Protocol),
+                "{error:?}"
+            );
+        }
+    }
+    // Numbers that nothing holds, where numbers and where texts are expected.
+    let number = format!("1{}", "0".repeat(400));
+    for number in ["1e400", "-1e400", "18446744073709551616", number.as_str()] {
+        let body = format!(
+            "{{\"token\":\"t\",\"name\":{number},\"email\":{number},\"mfa\":{number},\"uid\":{number},\
+             \"vaults\":[{{\"id\":\"v\",\"name\":\"n\",\"size\":{number},\"created\":{number},\
+             \"encryption_version\":{number}}}],\"shared\":[]}}"
+        );
+        for result in each(raw(body), long).await {
+            if let Err(error) = result {
+                assert!(
+                    matches!(error.kind(), Kind::Edge | Kind::Protocol),
+                    "{error:?}"
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -335,6 +335,35 @@ async fn a_service_that_is_down_or_broken() {
         .says("hint: is this machine online?");
 }
 
+/// What stands in front of the service says nothing of tokens and passwords, whatever its answer looks
+/// like.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_not_the_services_makes_no_secret_wrong() {
+    let (sandbox, _) = Sandbox::with_vault().await;
+    let sync = ["sync", "My vault", "--dest", "notes", "--json"];
+    sandbox.obsync(&["login"]).exits(0);
+    for path in ["/vault/list", "/vault/access"] {
+        for (action, kind) in [
+            (Action::Status(403), "edge"),
+            (Action::Status(404), "edge"),
+            (Action::Html(403), "edge"),
+            (Action::Garbage, "edge"),
+            (Action::Cut, "network"),
+        ] {
+            let fault = Fault::new(Point::Rest, action.clone()).path(path);
+            let fault = sandbox.server.faults().set(fault).unwrap();
+            let run = sandbox.obsync(&sync).exits(1);
+            assert_eq!(
+                run.json()["error"]["kind"],
+                kind,
+                "{path} {action:?}: {run:?}"
+            );
+            assert!(sandbox.server.faults().remove(fault) > 0);
+        }
+    }
+    assert_eq!(sandbox.server.stats().sign_ins, 1, "nobody signed in anew");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_subscription() {
     let (sandbox, _) = Sandbox::with_vault().await;

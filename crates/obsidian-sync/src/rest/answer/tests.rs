@@ -52,7 +52,12 @@ fn words_mean_what_the_call_was_for() {
         ),
         (
             "Vault not found.",
-            [WrongCredentials, Unauthorized, VaultNotFound, VaultNotFound],
+            [
+                WrongCredentials,
+                VaultNotFound,
+                VaultNotFound,
+                VaultNotFound,
+            ],
         ),
         (
             "Your subscription to Obsidian Sync has expired.",
@@ -90,10 +95,8 @@ fn refusing_statuses_mean_what_the_call_was_for() {
             401,
             [WrongCredentials, Unauthorized, Unauthorized, Unauthorized],
         ),
-        (
-            403,
-            [WrongCredentials, Unauthorized, WrongVaultPassword, Refused],
-        ),
+        // Who says no more than that is not the service.
+        (403, [Edge; 4]),
         (404, [Edge; 4]),
         (429, [Overloaded; 4]),
         (500, [Edge; 4]),
@@ -109,6 +112,52 @@ fn refusing_statuses_mean_what_the_call_was_for() {
                 "{call:?}"
             );
         }
+    }
+}
+
+#[test]
+fn only_a_word_about_a_secret_makes_one_wrong() {
+    use Kind::*;
+    let said = |words: &str| serde_json::json!({ "error": words }).to_string();
+    // The edge, in JSON.
+    for body in [
+        r#"{"message":"Forbidden"}"#.to_owned(),
+        r#"{"success":false,"errors":[{"code":1020}]}"#.to_owned(),
+        said("Forbidden"),
+        said("Access denied."),
+    ] {
+        for call in CALLS {
+            assert_eq!(kind(call, 403, &body), Edge, "{call:?} {body}");
+        }
+    }
+    // The service, about something else than a token or a password.
+    for status in [404, 405, 409, 413, 415, 451] {
+        for call in CALLS {
+            assert_eq!(
+                kind(call, status, &said("No.")),
+                Refused,
+                "{call:?} {status}"
+            );
+        }
+        assert_eq!(
+            kind(Call::Token, status, &said("Not logged in")),
+            Unauthorized
+        );
+    }
+    // And about just that, under a status that fits.
+    for status in [200, 400, 403, 422] {
+        let no = said("No.");
+        assert_eq!(
+            kind(Call::Access, status, &no),
+            WrongVaultPassword,
+            "{status}"
+        );
+        assert_eq!(kind(Call::Token, status, &no), Unauthorized, "{status}");
+        assert_eq!(
+            kind(Call::SignIn, status, &no),
+            WrongCredentials,
+            "{status}"
+        );
     }
 }
 
