@@ -33,6 +33,11 @@ impl Corpus {
         Ok(Self { folder, inputs })
     }
 
+    /// A file in the corpus.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// Keeps an input that failed.
     ///
     /// # Errors

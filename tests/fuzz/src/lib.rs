@@ -12,6 +12,7 @@ mod corpus;
 mod mutate;
 mod run;
 pub mod targets;
+mod watch;
 
 pub use corpus::Corpus;
 pub use mutate::Mutator;

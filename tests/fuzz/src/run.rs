@@ -2,6 +2,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
+use crate::watch::Watch;
 use crate::{Corpus, Mutator, Target};
 
 /// An input that broke a target.
@@ -13,17 +14,22 @@ pub struct Finding {
     pub message: String,
 }
 
-/// Tries the whole corpus, then `count` inputs made from it and the seed.
+/// Tries the whole corpus, then `count` inputs made from it and the seed. An input that takes for ever
+/// ends the process, and is kept; so is one that ends it by itself.
 ///
 /// # Errors
 /// The first input that broke the target.
 pub fn run(target: &Target, corpus: &Corpus, count: u64, seed: u64) -> Result<u64, Finding> {
     let mut mutator = Mutator::new(seed);
+    let watch = Watch::new(target, corpus);
     for input in &corpus.inputs {
+        watch.begins(input);
         attempt(target, input)?;
     }
     for _ in 0..count {
-        attempt(target, &mutator.next(&corpus.inputs))?;
+        let input = mutator.next(&corpus.inputs);
+        watch.begins(&input);
+        attempt(target, &input)?;
     }
     Ok(corpus.inputs.len() as u64 + count)
 }

@@ -335,8 +335,8 @@ async fn another_run_at_work() {
 async fn a_look_leaves_locks_and_no_probe() {
     let (sandbox, _) = synced().await;
     let states = sandbox.files(".local/state/obsync/vaults").into_iter();
-    let lock = states.filter(|path| path.extension().is_some_and(|end| end == "lock"));
-    let lock = lock.last().unwrap();
+    let mut locks = states.filter(|path| path.extension().is_some_and(|end| end == "lock"));
+    let lock = locks.next().unwrap();
     std::fs::write(&lock, "4711\n").unwrap();
     for probe in ["notes/.obsync/probe", ".local/state/obsync/probe"] {
         sandbox.write(probe, "left");

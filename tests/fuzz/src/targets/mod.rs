@@ -1,5 +1,6 @@
 //! What is fuzzed.
 
+mod answers;
 mod homes;
 mod protocol;
 mod settings;
@@ -20,6 +21,12 @@ pub const ALL: &[Target] = &[
     target("state_json", 300, homes::state_json),
     target("state_sqlite", 300, homes::state_sqlite),
     target("hosts", 20_000, protocol::hosts),
+    target("rest", 200, answers::rest),
+    target("s3_answers", 100, answers::s3),
+    target("lease", 150, homes::lease),
+    target("mark", 150, homes::mark),
+    target("status", 200, homes::status),
+    target("tokens", 500, settings::tokens),
 ];
 
 const fn target(name: &'static str, count: u32, check: fn(&[u8])) -> Target {

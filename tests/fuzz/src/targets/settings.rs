@@ -2,11 +2,14 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::sync::{Arc, LazyLock};
 
-use obsync_config::{Environment, Flags, Settings};
+use obsidian_sync::rest::{RestClient, RestDeadlines};
+use obsync_config::{Account, Environment, Flags, Settings, SystemTiming};
 use obsync_core::VaultPath;
 use obsync_core::filter::{Filter, FilterSpec, Verdict};
 use obsync_lambda::event::Event;
+use tokio::runtime::Runtime;
 
 /// Globs and ignore files, one to a line: the first lines are globs, the rest an ignore file, all
 /// are tried as names too.
@@ -64,6 +67,24 @@ fn load(variable: &str, input: &[u8]) {
     // The corpus has this text wherever a secret goes.
     assert!(!told.contains("hunter2"), "a secret in: {told}");
 }
+
+/// The file of tokens. Nobody can be asked for another one here.
+pub(super) fn tokens(input: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("token.json"), input).unwrap();
+    let state = [("OBSYNC_STATE_DIR", folder.path())];
+    let environment: Environment = state.into_iter().collect();
+    let settings = Settings::load(&Flags::default(), &environment).unwrap();
+    let api = settings.api_url.value.clone();
+    let rest = RestClient::new(api, "fuzz/1", RestDeadlines::default()).unwrap();
+    let account = Account::new(Arc::new(rest), &settings, Arc::new(SystemTiming));
+    let told = RUNTIME.block_on(async { format!("{:?}", account.token().await) });
+    // The corpus has this text where the token goes.
+    assert!(!told.contains("hunter2"), "a secret in: {told}");
+    RUNTIME.block_on(account.forget_local()).unwrap();
+}
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(super::homes::runtime);
 
 /// An event of the function.
 pub(super) fn events(input: &[u8]) {

@@ -42,5 +42,5 @@ macro_rules! targets {
 
 targets! {
     frames, records, names, content, paths, filters, config, credentials, events, state_json,
-    state_sqlite, hosts,
+    state_sqlite, hosts, rest, s3_answers, lease, mark, status, tokens,
 }
