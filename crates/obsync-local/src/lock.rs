@@ -170,10 +170,7 @@ mod tests {
 
         let looks = File::open(&path).unwrap();
         looks.lock_shared().unwrap();
-        let run = {
-            let path = path.clone();
-            std::thread::spawn(move || RunLock::take(&path, "x"))
-        };
+        let run = std::thread::spawn(move || RunLock::take(&path, "x"));
         looks.unlock().unwrap();
         run.join().unwrap().unwrap();
     }
