@@ -366,6 +366,18 @@ pub trait VaultStore: Send + Sync {
     /// # Errors
     /// When it can't be cleared.
     async fn sweep(&self) -> Result<(), StoreError>;
+
+    /// Where content of others is that lost its place in the very instant of a change here, and
+    /// could not be given it back; for as long as it lies there, for people to act on. Called at
+    /// the end of each run, under the lock; what a crashed run left of the kind is taken care of
+    /// first. Cheap: most runs find nothing. Stores whose changes are conditional in one step (S3)
+    /// have none.
+    ///
+    /// # Errors
+    /// When it can't be told.
+    async fn rescued(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Where replaced or removed content goes.

@@ -27,6 +27,9 @@ use crate::state::{Advance, LastError, RunStatus, StateStore};
 use crate::store::{StoreError, StoreErrorKind, VaultStore};
 use prepare::Prepared;
 
+const LOST_ITS_PLACE: &str = "another program wrote this while obsync replaced or removed the \
+                              file: move it where it belongs, or remove it";
+
 /// What a run is to do.
 #[derive(Debug, Clone)]
 pub struct SyncOptions {
@@ -146,7 +149,10 @@ impl SyncRun {
     pub async fn run(&self) -> Result<Report, SyncError> {
         let began = self.clock.now();
         // On the heap: a run holds much across its awaits, and callers' stacks may be small.
-        let result = Box::pin(self.run_inner()).await;
+        let mut result = Box::pin(self.run_inner()).await;
+        if let Ok(report) = &mut result {
+            self.tell_rescued(report).await;
+        }
         let status = self.status_of(began, &result).await;
         let noted = self.state.set_status(&status).await;
         match (result, noted) {
@@ -158,6 +164,21 @@ impl SyncRun {
             }
             (result, _) => result,
         }
+    }
+
+    /// Tells what lost its place at the destination, in this run or before.
+    async fn tell_rescued(&self, report: &mut Report) {
+        let told = |path| Problem {
+            path,
+            uid: obsidian_sync::Uid(0),
+            kind: ProblemKind::Kept,
+            message: LOST_ITS_PLACE.to_owned(),
+        };
+        match self.store.rescued().await {
+            Ok(places) => report.problems.extend(places.into_iter().map(told)),
+            Err(error) => report.notes.push(error.to_string()),
+        }
+        sort(&mut report.problems);
     }
 
     async fn run_inner(&self) -> Result<Report, SyncError> {
@@ -391,7 +412,7 @@ fn report(ended: Ended) -> Report {
     };
     let (files_failed, files_skipped) = (count(ProblemKind::Failed), count(ProblemKind::Skipped));
     problems.extend(tally.kept);
-    problems.sort_by(|a, b| (a.kind, &a.path).cmp(&(b.kind, &b.path)));
+    sort(&mut problems);
     let status = match &error {
         Some(SyncError::Store(_)) => Status::Failed,
         Some(SyncError::Remote(error)) if is_final(error) => Status::Failed,
@@ -416,6 +437,10 @@ fn report(ended: Ended) -> Report {
         notes,
         error,
     }
+}
+
+fn sort(problems: &mut [Problem]) {
+    problems.sort_by(|a, b| (a.kind, &a.path).cmp(&(b.kind, &b.path)));
 }
 
 /// Local content that made way for the vault's, as problems of the report.

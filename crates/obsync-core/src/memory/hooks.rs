@@ -45,6 +45,11 @@ impl MemoryVaultStore {
         tree.nodes.insert(key, (path, Node::Foreign));
     }
 
+    /// Says where content is that lost its place.
+    pub fn set_rescued(&self, places: &[&str]) {
+        lock(&self.tree).rescued = places.iter().map(|place| (*place).to_owned()).collect();
+    }
+
     /// Removes whatever is at a path behind the store's back, with all below it.
     pub fn remove(&self, path: &str) {
         let (mut tree, path) = (lock(&self.tree), valid(path));

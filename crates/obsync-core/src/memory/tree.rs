@@ -38,6 +38,7 @@ pub(super) struct Tree {
     pub(super) identity: Option<String>,
     pub(super) ignore: Option<String>,
     pub(super) trash: Vec<(VaultPath, Bytes)>,
+    pub(super) rescued: Vec<String>,
     pub(super) serial: u64,
     pub(super) staged: usize,
 }

@@ -400,4 +400,8 @@ impl VaultStore for MemoryVaultStore {
     async fn sweep(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    async fn rescued(&self) -> Result<Vec<String>, StoreError> {
+        Ok(lock(&self.tree).rescued.clone())
+    }
 }

@@ -150,6 +150,23 @@ async fn a_local_edit_becomes_a_conflicted_copy() {
 }
 
 #[tokio::test]
+async fn what_lost_its_place_is_told_by_every_run_until_it_is_gone() {
+    let bench = Bench::new().await;
+    bench.put("note.md", "base");
+    bench.store.set_rescued(&[".obsync/kept/note.md"]);
+    for _ in 0..2 {
+        let report = bench.sync().await;
+        assert_eq!(report.status, Status::Complete);
+        let told = &report.problems[0];
+        assert_eq!(told.kind, ProblemKind::Kept);
+        assert_eq!(told.path, ".obsync/kept/note.md");
+        assert!(told.message.contains("move it"), "{}", told.message);
+    }
+    bench.store.set_rescued(&[]);
+    assert!(bench.sync().await.problems.is_empty());
+}
+
+#[tokio::test]
 async fn extra_files_and_edits_without_a_remote_change_stay() {
     let bench = Bench::new().await;
     bench.put("note.md", "base");

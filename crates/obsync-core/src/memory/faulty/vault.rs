@@ -280,4 +280,8 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
     async fn sweep(&self) -> Result<(), StoreError> {
         effect!(self.faults, Op::Sweep, None, self.inner.sweep().await)
     }
+
+    async fn rescued(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.rescued().await
+    }
 }
