@@ -171,7 +171,8 @@ fn safe_name(id: &str) -> String {
     format!("{safe}.{}", &short_hash(id)[..8])
 }
 
-fn short_hash(text: &str) -> String {
+/// Sixteen hex digits that stand for a text.
+pub(crate) fn short_hash(text: &str) -> String {
     hex::encode(&Sha256::digest(text)[..8])
 }
 

@@ -139,7 +139,7 @@ impl Trash {
 }
 
 /// `a.md`, then `a (2).md`, shortened where a file system would find it too long.
-fn numbered(leaf: &str, number: u32) -> String {
+pub(crate) fn numbered(leaf: &str, number: u32) -> String {
     if number == 1 {
         return leaf.to_owned();
     }
@@ -170,7 +170,13 @@ fn link_or_copy(
     }
 }
 
-fn copy(from: BorrowedFd<'_>, leaf: &str, to: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+/// Copies a file under a name that must be free, with its time; durable.
+pub(crate) fn copy(
+    from: BorrowedFd<'_>,
+    leaf: &str,
+    to: BorrowedFd<'_>,
+    name: &str,
+) -> io::Result<()> {
     let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut source = File::from(openat(from, leaf, read, Mode::empty())?);
     let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

@@ -2,14 +2,15 @@
 
 use obsync_core::{Expect, FileMeta, Retire, Stamp, StoreError, StoreErrorKind, VaultPath};
 use rustix::fd::AsFd as _;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::sync::Arc;
 
 use super::Inner;
 use super::inspect::{FileId, Parent, Seen, look};
-use super::moves::{Place, rename_new};
+use super::moves::Step;
+use super::publish::Target;
 use super::times;
 use crate::error::{Context as _, changed, in_the_way};
 
@@ -47,19 +48,13 @@ impl Inner {
             return Err(changed(format!("'{}' is gone", from.display())));
         };
         let (to_folder, to_leaf) = self.create_parent(to)?;
-        let source = Place {
-            folder: from_folder.as_fd(),
-            name: from_leaf,
-        };
-        let target = Place {
-            folder: to_folder.as_fd(),
-            name: to_leaf,
-        };
-        match rename_new(source, target) {
+        let source = Target::new(from_folder.as_fd(), from_leaf, from);
+        let target = Target::new(to_folder.as_fd(), to_leaf, to);
+        match self.move_new(&source, target.place)? {
             Ok(()) => {}
             Err(Errno::XDEV) => return self.move_elsewhere(from, stamp, to, meta),
-            Err(Errno::EXIST) if self.is_same(from, before, to, target) => {
-                renameat(source.folder, source.name, target.folder, target.name).naming(deed)?;
+            Err(Errno::EXIST) if self.is_same(from, before, &target) => {
+                self.moves.rename(source.place, target.place).naming(deed)?;
             }
             Err(Errno::EXIST) => {
                 return Err(changed(format!(
@@ -73,26 +68,29 @@ impl Inner {
         self.touch_parent(from);
         self.touch_parent(to);
         let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let moved = openat(target.folder, target.name, read, Mode::empty()).map(File::from);
+        let moved = openat(to_folder.as_fd(), to_leaf, read, Mode::empty()).map(File::from);
         let moved = moved.and_then(|file| Ok((FileId::of(&fstat(&file)?), file)));
         match moved {
             Ok((id, file)) if id.content() == before.content() => {
+                self.moves
+                    .at(Step::SetTimes, &[target.place])
+                    .context(deed)?;
                 times::set(&file, meta).context(deed)?;
                 Ok(FileId::of(&fstat(&file).context(deed)?).stamp())
             }
             // Another file came under that name between the look and the move.
             _ => {
-                rename_new(target, source).context(deed)?;
+                self.move_new(&target, source.place)?.context(deed)?;
                 Err(changed(format!("'{}' is not what it was", from.display())))
             }
         }
     }
 
     /// Whether `to` is the very file that is to be moved: two spellings that fold together.
-    fn is_same(&self, from: &VaultPath, file: FileId, to: &VaultPath, target: Place<'_>) -> bool {
+    fn is_same(&self, from: &VaultPath, file: FileId, target: &Target<'_>) -> bool {
         let folding = self.folding();
-        folding.key(from) == folding.key(to)
-            && matches!(look(target.folder, target.name),
+        folding.key(from) == folding.key(target.path)
+            && matches!(look(target.place.folder, target.place.name),
                 Ok(Seen::File { id, .. }) if id.number() == file.number())
     }
 
@@ -135,17 +133,9 @@ impl Inner {
             return Err(in_the_way(format!("{}: it lies inside", deed())));
         }
         let (to_folder, to_leaf) = self.create_parent(to)?;
-        let source = Place {
-            folder: from_folder.as_fd(),
-            name: from_leaf,
-        };
-        match rename_new(
-            source,
-            Place {
-                folder: to_folder.as_fd(),
-                name: to_leaf,
-            },
-        ) {
+        let source = Target::new(from_folder.as_fd(), from_leaf, from);
+        let target = Target::new(to_folder.as_fd(), to_leaf, to);
+        match self.move_new(&source, target.place)? {
             Ok(()) => {}
             Err(Errno::EXIST) => {
                 return Err(changed(format!(
@@ -182,58 +172,17 @@ impl Inner {
         let Parent::Open(folder, leaf) = parent else {
             return Ok(());
         };
-        let place = Place {
-            folder: folder.as_fd(),
-            name: leaf,
-        };
         let kept = match (&self.options.trash, retire) {
-            (Some(trash), Retire::Trash) => Some(trash.keep(place.folder, leaf, path)?),
+            (Some(trash), Retire::Trash) => Some(trash.keep(folder.as_fd(), leaf, path)?),
             _ => None,
         };
-        let removed = self.take_away(place, path, before);
+        let removed = self.take_away(&Target::new(folder.as_fd(), leaf, path), before);
         match (&removed, kept) {
             (Ok(()), _) => self.touch_parent(path),
             (Err(_), Some(kept)) => kept.undo(),
             _ => {}
         }
         removed
-    }
-
-    /// Removes the file `before`. It is moved out of sight first and looked at there: to unlink
-    /// by name could take what someone put there an instant ago.
-    pub(super) fn take_away(
-        &self,
-        place: Place<'_>,
-        path: &VaultPath,
-        before: FileId,
-    ) -> Result<(), StoreError> {
-        let deed = || format!("can't remove '{}'", path.display());
-        let tmp = self.tmp()?;
-        let name = self.temp_name();
-        let out = Place {
-            folder: tmp.as_fd(),
-            name: &name,
-        };
-        match rename_new(place, out) {
-            Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(()),
-            // On a file system mounted in the tree, the check just before must do.
-            Err(Errno::XDEV) => return place.unlink().context(deed),
-            Err(error) => return Err(error).context(deed),
-        }
-        match look(out.folder, out.name) {
-            Ok(Seen::File { id, .. }) if id.content() == before.content() => {
-                // If this fails, it is swept by the next run.
-                let _ = out.unlink();
-                Ok(())
-            }
-            _ => {
-                if rename_new(out, place).is_err() {
-                    self.rescue(out, path)?;
-                }
-                Err(changed(format!("'{}' is not what it was", path.display())))
-            }
-        }
     }
 
     pub(super) fn remove_folder(&self, path: &VaultPath) -> Result<bool, StoreError> {

@@ -58,6 +58,11 @@ impl FileId {
         (self.size, self.mtime, self.number)
     }
 
+    /// The same part as a short text, for a file name.
+    pub(super) fn short(&self) -> String {
+        crate::paths::short_hash(&format!("{:?}", self.content()))
+    }
+
     pub(super) fn number(&self) -> u64 {
         self.number
     }

@@ -8,18 +8,20 @@
 //!         lock        held during a run
 //!         Folding-é   tells which names the file system takes for the same
 //!         tmp/        content in waiting; cleared when a run starts
-//!         kept/       what two programs wrote in the same instant; hardly ever there
+//!         kept/       what others wrote in the instant of a change of ours; hardly ever there
 //! ```
 //!
 //! Each call runs on tokio's blocking threads and opens what it needs from the root's handle: one
 //! `openat2` a call, no cache, so nothing that other programs move or link can lead outside.
 
+mod aside;
 mod change;
 mod check;
 mod inspect;
 mod mark;
 mod moves;
 pub(crate) mod names;
+mod out;
 mod probe;
 mod publish;
 mod stage;
@@ -82,6 +84,7 @@ pub(crate) struct Inner {
     counter: AtomicU64,
     /// Folders whose entries changed since the last flush.
     touched: Mutex<BTreeSet<String>>,
+    moves: moves::Moves,
     /// `fsync`, or a test's idea of it.
     sync: fn(BorrowedFd<'_>) -> rustix::io::Result<()>,
 }
@@ -124,6 +127,7 @@ impl FolderStore {
             session: std::hash::RandomState::new().build_hasher().finish(),
             counter: AtomicU64::new(0),
             touched: Mutex::default(),
+            moves: moves::Moves::default(),
             sync,
         };
         inner.root()?;

@@ -13,60 +13,128 @@ pub(super) struct Place<'a> {
     pub(super) name: &'a str,
 }
 
-impl Place<'_> {
-    pub(super) fn unlink(self) -> Result<()> {
-        unlinkat(self.folder, self.name, AtFlags::empty())
+/// How a name was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// The old one is gone.
+    Whole,
+    /// The old one is there still.
+    Linked,
+}
+
+/// What is asked of the system when names change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Exchange,
+    RenameNew,
+    Link,
+    Rename,
+    Unlink,
+    SetTimes,
+}
+
+#[cfg(test)]
+type Before = Box<dyn Fn(Step, &[Place<'_>]) -> Result<()> + Send + Sync>;
+
+/// The steps by which names change. Tests fail them, stop at them, and meddle between them.
+#[derive(Default)]
+pub(super) struct Moves {
+    #[cfg(test)]
+    pub(super) before: std::sync::OnceLock<Before>,
+}
+
+impl std::fmt::Debug for Moves {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Moves")
     }
 }
 
-/// Renames onto a name that must be free. `EXIST`: it is not.
-pub(super) fn rename_new(from: Place<'_>, to: Place<'_>) -> Result<()> {
-    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
-    {
-        use rustix::fs::{RenameFlags, renameat_with};
-        match renameat_with(
-            from.folder,
-            from.name,
-            to.folder,
-            to.name,
-            RenameFlags::NOREPLACE,
-        ) {
-            Err(error) if unsupported(error) => {}
-            done => return done,
+impl Moves {
+    /// Tells that a step comes next, and between which places.
+    pub(super) fn at(&self, step: Step, places: &[Place<'_>]) -> Result<()> {
+        #[cfg(test)]
+        if let Some(before) = self.before.get() {
+            return before(step, places);
+        }
+        let _ = (step, places);
+        Ok(())
+    }
+
+    pub(super) fn unlink(&self, place: Place<'_>) -> Result<()> {
+        self.at(Step::Unlink, &[place])?;
+        unlinkat(place.folder, place.name, AtFlags::empty())
+    }
+
+    /// Renames onto a name, whatever bears it.
+    pub(super) fn rename(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
+        self.at(Step::Rename, &[from, to])?;
+        renameat(from.folder, from.name, to.folder, to.name)
+    }
+
+    /// Renames a name of our own onto one that must be free. `EXIST`: it is not.
+    pub(super) fn rename_new(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
+        match self.rename_or_link(from, to)? {
+            Moved::Whole => Ok(()),
+            Moved::Linked => self.unlink(from),
         }
     }
-    rename_new_by_link(from, to)
-}
 
-/// The same where the file system has no such rename.
-fn rename_new_by_link(from: Place<'_>, to: Place<'_>) -> Result<()> {
-    match linkat(from.folder, from.name, to.folder, to.name, AtFlags::empty()) {
-        Ok(()) => return from.unlink(),
-        // It is a folder, or there are no hard links here.
-        Err(Errno::PERM | Errno::MLINK) => {}
-        Err(error) if unsupported(error) => {}
-        Err(error) => return Err(error),
+    /// Gives a file a name that must be free. Where no single step does that, its old name is left
+    /// to the caller: somebody may have put another file there by now.
+    pub(super) fn rename_or_link(&self, from: Place<'_>, to: Place<'_>) -> Result<Moved> {
+        match self.rename_new_at_once(from, to) {
+            Err(error) if unsupported(error) => {}
+            done => return done.map(|()| Moved::Whole),
+        }
+        match self.link(from, to) {
+            Ok(()) => return Ok(Moved::Linked),
+            // It is a folder, or there are no hard links here.
+            Err(Errno::PERM | Errno::MLINK) => {}
+            Err(error) if unsupported(error) => {}
+            Err(error) => return Err(error),
+        }
+        // A last resort with a gap between look and rename: there is no better way on such a system.
+        match statat(to.folder, to.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Err(Errno::EXIST),
+            Err(Errno::NOENT) => self.rename(from, to).map(|()| Moved::Whole),
+            Err(error) => Err(error),
+        }
     }
-    // A last resort with a gap between look and rename: there is no better way on such a system.
-    match statat(to.folder, to.name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Err(Errno::EXIST),
-        Err(Errno::NOENT) => renameat(from.folder, from.name, to.folder, to.name),
-        Err(error) => Err(error),
-    }
-}
 
-/// Exchanges two names in one step. An error that is [`unsupported`]: nothing happened, and never
-/// will on this file system.
-pub(super) fn exchange(a: Place<'_>, b: Place<'_>) -> Result<()> {
-    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
-    {
-        use rustix::fs::{RenameFlags, renameat_with};
-        renameat_with(a.folder, a.name, b.folder, b.name, RenameFlags::EXCHANGE)
+    fn rename_new_at_once(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
+        self.at(Step::RenameNew, &[from, to])?;
+        #[cfg(any(target_os = "linux", target_vendor = "apple"))]
+        {
+            use rustix::fs::{RenameFlags, renameat_with};
+            let flags = RenameFlags::NOREPLACE;
+            renameat_with(from.folder, from.name, to.folder, to.name, flags)
+        }
+        #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+        {
+            let _ = (from, to);
+            Err(Errno::NOSYS)
+        }
     }
-    #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-    {
-        let _ = (a, b);
-        Err(Errno::NOSYS)
+
+    fn link(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
+        self.at(Step::Link, &[from, to])?;
+        linkat(from.folder, from.name, to.folder, to.name, AtFlags::empty())
+    }
+
+    /// Exchanges two names in one step. An error that is [`unsupported`]: nothing happened, and
+    /// never will on this file system.
+    pub(super) fn exchange(&self, a: Place<'_>, b: Place<'_>) -> Result<()> {
+        self.at(Step::Exchange, &[a, b])?;
+        #[cfg(any(target_os = "linux", target_vendor = "apple"))]
+        {
+            use rustix::fs::{RenameFlags, renameat_with};
+            renameat_with(a.folder, a.name, b.folder, b.name, RenameFlags::EXCHANGE)
+        }
+        #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+        {
+            let _ = (a, b);
+            Err(Errno::NOSYS)
+        }
     }
 }
 
@@ -76,6 +144,18 @@ mod tests {
     use crate::confined::Confined;
     use std::fs;
 
+    /// Moves on a file system that has none but the plain rename, and links perhaps.
+    fn without(links: bool) -> Moves {
+        let moves = Moves::default();
+        let refuse = move |step, _: &[Place<'_>]| match step {
+            Step::Exchange | Step::RenameNew => Err(Errno::INVAL),
+            Step::Link if !links => Err(Errno::PERM),
+            _ => Ok(()),
+        };
+        moves.before.set(Box::new(refuse)).ok().unwrap();
+        moves
+    }
+
     #[test]
     fn a_taken_name_stays() {
         let dir = tempfile::tempdir().unwrap();
@@ -84,19 +164,19 @@ mod tests {
             folder: confined.root(),
             name,
         };
-        for rename in [rename_new, rename_new_by_link] {
+        for moves in [Moves::default(), without(true), without(false)] {
             for name in ["a", "b"] {
                 fs::write(dir.path().join(name), name).unwrap();
             }
             fs::create_dir_all(dir.path().join("d")).unwrap();
             fs::create_dir_all(dir.path().join("e")).unwrap();
             for (from, to) in [("a", "b"), ("a", "d"), ("d", "a"), ("d", "e")] {
-                let renamed = rename(place(from), place(to));
+                let renamed = moves.rename_new(place(from), place(to));
                 assert_eq!(renamed.unwrap_err(), Errno::EXIST, "{from} {to}");
             }
             assert_eq!(fs::read_to_string(dir.path().join("b")).unwrap(), "b");
-            rename(place("a"), place("c")).unwrap();
-            rename(place("d"), place("f")).unwrap();
+            moves.rename_new(place("a"), place("c")).unwrap();
+            moves.rename_new(place("d"), place("f")).unwrap();
             assert!(!dir.path().join("a").exists() && !dir.path().join("d").exists());
             assert_eq!(fs::read_to_string(dir.path().join("c")).unwrap(), "a");
             fs::remove_dir(dir.path().join("f")).unwrap();

@@ -1,20 +1,18 @@
 //! Making staged content visible in one step, over what was expected and nothing else.
 
-use std::fs::File;
-use std::io::Write as _;
-
 use obsync_core::{
     Expect, PublishError, Retire, Staged, Stamp, StoreError, StoreErrorKind, VaultPath,
 };
-use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, fchmod, fstat, openat, renameat};
+use rustix::fd::{AsFd as _, BorrowedFd};
+use rustix::fs::{Mode, OFlags, fchmod, openat};
 use rustix::io::Errno;
 
+use super::aside::Aside;
 use super::inspect::{FileId, Seen, look};
-use super::moves::{Place, exchange, rename_new};
-use super::names::{BESIDE, OWN};
-use super::stage::{NOTE, Waiting};
-use super::{Inner, file_mode, folder_mode, times, unsupported};
+use super::moves::Place;
+use super::names::BESIDE;
+use super::stage::Waiting;
+use super::{Inner, unsupported};
 use crate::error::{Context as _, changed, in_the_way};
 
 /// Why content could not be put in its place.
@@ -31,17 +29,35 @@ impl From<StoreError> for Refused {
 }
 
 /// Content that is ready to be moved into its place.
-#[derive(Clone, Copy)]
 pub(super) struct Ready<'a> {
-    pub(super) place: Place<'a>,
+    pub(super) folder: BorrowedFd<'a>,
+    pub(super) name: &'a mut String,
+    /// Whether that name holds our content. It may come to hold somebody's.
+    pub(super) ours: &'a mut bool,
     pub(super) id: FileId,
     pub(super) mode: Mode,
 }
 
-/// Where content is to appear.
+impl Ready<'_> {
+    fn place(&self) -> Place<'_> {
+        Place {
+            folder: self.folder,
+            name: self.name,
+        }
+    }
+}
+
+/// A place in the tree.
 pub(super) struct Target<'a> {
     pub(super) place: Place<'a>,
     pub(super) path: &'a VaultPath,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(folder: BorrowedFd<'a>, name: &'a str, path: &'a VaultPath) -> Self {
+        let place = Place { folder, name };
+        Self { place, path }
+    }
 }
 
 impl Inner {
@@ -68,7 +84,7 @@ impl Inner {
         match self.place(&mut waiting, &path, expect, retire) {
             Ok(stamp) => Ok(stamp),
             // Once its file has moved, the content can't be tried again.
-            Err(error) if !waiting.temp.is_live() => refuse(None, path, meta, error),
+            Err(error) if !waiting.temp.live => refuse(None, path, meta, error),
             Err(error) => refuse(Some(waiting), path, meta, error),
         }
     }
@@ -84,32 +100,28 @@ impl Inner {
         let tmp = self.tmp()?;
         let Waiting { temp, id, mode } = waiting;
         let (mut id, mode) = (*id, *mode);
-        let ready = Ready {
-            place: Place {
-                folder: tmp.as_fd(),
-                name: &temp.name,
-            },
+        let target = Target::new(folder.as_fd(), name, path);
+        let mut ready = Ready {
+            folder: tmp.as_fd(),
+            name: &mut temp.name,
+            ours: &mut temp.live,
             id,
             mode,
         };
-        let target = Target {
-            place: Place {
-                folder: folder.as_fd(),
-                name,
-            },
-            path,
-        };
-        match self.put(ready, &target, expect, retire) {
-            Ok(()) => temp.release(),
+        match self.put(&mut ready, &target, expect, retire) {
+            Ok(()) => {}
             Err(Refused::Store(error)) => return Err(error),
             Err(Refused::Elsewhere) => {
-                let beside = self.copy_beside(ready.place, &target)?;
-                id = beside.id;
-                let place = Place {
-                    folder: folder.as_fd(),
-                    name: &beside.name,
+                let (mut beside, copy) = Aside::copy_of(self, ready.place(), &target)?;
+                id = copy;
+                let mut ready = Ready {
+                    folder: beside.folder.as_fd(),
+                    name: &mut beside.name,
+                    ours: &mut beside.ours,
+                    id,
+                    mode,
                 };
-                match self.put(Ready { place, id, mode }, &target, expect, retire) {
+                match self.put(&mut ready, &target, expect, retire) {
                     Ok(()) => {}
                     Err(Refused::Store(error)) => return Err(error),
                     Err(Refused::Elsewhere) => {
@@ -130,7 +142,7 @@ impl Inner {
     /// Puts a file in its place. On success the name that it came from is gone.
     fn put(
         &self,
-        ready: Ready<'_>,
+        ready: &mut Ready<'_>,
         target: &Target<'_>,
         expect: &Expect,
         retire: Retire,
@@ -139,8 +151,11 @@ impl Inner {
         let deed = || cant_publish(path);
         let seen = |folder: BorrowedFd<'_>| look(folder, place.name).context(deed);
         let Expect::Is(stamp) = expect else {
-            return match rename_new(ready.place, *place) {
-                Ok(()) => Ok(()),
+            return match self.moves.rename_new(ready.place(), *place) {
+                Ok(()) => {
+                    *ready.ours = false;
+                    Ok(())
+                }
                 Err(Errno::XDEV) => Err(Refused::Elsewhere),
                 Err(Errno::EXIST) => Err(not_expected(seen(place.folder)?, path).into()),
                 failed => Ok(failed.naming(deed)?),
@@ -152,7 +167,7 @@ impl Inner {
         };
         if mode != ready.mode {
             // Who made a note private wants it to stay so. Where rights mean nothing, this fails.
-            let _ = set_mode(ready.place, mode);
+            let _ = set_mode(ready.place(), mode);
         }
         let kept = match (&self.options.trash, retire) {
             (Some(trash), Retire::Trash) => Some(trash.keep(place.folder, place.name, path)?),
@@ -167,122 +182,85 @@ impl Inner {
 
     /// Replaces the file `before` in one step. What was replaced is looked at afterwards, for
     /// someone may have written between the check and the step; if so, the step is undone.
-    pub(super) fn swap(
+    fn swap(
         &self,
-        ready: Ready<'_>,
+        ready: &mut Ready<'_>,
         target: &Target<'_>,
         before: FileId,
     ) -> Result<(), Refused> {
-        let Ready {
-            place: from, id, ..
-        } = ready;
         let Target { place, path } = target;
         let deed = || cant_publish(path);
-        let holds = |place: Place<'_>, id: FileId| match look(place.folder, place.name) {
-            Ok(Seen::File { id: now, .. }) => now.content() == id.content(),
-            _ => false,
-        };
-        match exchange(from, *place) {
+        self.call_out(ready, before, place.name).context(deed)?;
+        match self.moves.exchange(ready.place(), *place) {
             Ok(()) => {}
             Err(Errno::XDEV) => return Err(Refused::Elsewhere),
             Err(Errno::NOENT) => return Err(not_expected(Seen::Absent, path).into()),
             Err(error) if unsupported(error) => {
-                // The check was just before; there is no better way on such a system.
-                return Ok(renameat(from.folder, from.name, place.folder, place.name).naming(deed)?);
+                // The look is just before; there is no better way on such a system.
+                if !Self::holds(*place, before) {
+                    return Err(not_expected(Seen::Absent, path).into());
+                }
+                self.moves.rename(ready.place(), *place).naming(deed)?;
+                *ready.ours = false;
+                return Ok(());
             }
             failed => failed.naming(deed)?,
         }
-        if holds(from, before) {
+        *ready.ours = false;
+        if Self::holds(ready.place(), before) {
             // If this fails, it is swept by the next run.
-            let _ = from.unlink();
+            let _ = self.moves.unlink(ready.place());
             return Ok(());
         }
-        exchange(from, *place).context(deed)?;
-        if !holds(from, id) {
-            // Someone wrote twice, before and after the step. Both are theirs.
-            self.rescue(from, path)?;
-        }
-        Err(not_expected(Seen::Absent, path).into())
+        Err(self.take_back(ready, target)?.into())
     }
 
-    /// Keeps what is not ours and has no other name left, outside of what is swept.
-    pub(super) fn rescue(&self, from: Place<'_>, path: &VaultPath) -> Result<(), StoreError> {
-        let deed = || format!("can't keep what was written to '{}'", path.display());
-        let folder = format!("{OWN}/kept");
-        let kept = self
-            .create_root()?
-            .create(&folder, folder_mode(), |_| {})
-            .context(deed)?;
-        let name = self.temp_name();
-        rename_new(
-            from,
-            Place {
-                folder: kept.as_fd(),
-                name: &name,
-            },
-        )
-        .context(deed)?;
-        let kept = self.path.join(folder).join(name);
-        tracing::warn!(
-            path = path.display(),
-            kept = %kept.display(),
-            "this was written while obsync replaced the file, and is kept"
-        );
+    /// Gives staged content a name that the next run understands, should it find somebody's text
+    /// under it.
+    fn call_out(
+        &self,
+        ready: &mut Ready<'_>,
+        before: FileId,
+        leaf: &str,
+    ) -> rustix::io::Result<()> {
+        let out = self.out_name(before, ready.id, leaf);
+        let name = match ready.name.starts_with(BESIDE) {
+            true => format!("{BESIDE}{out}"),
+            false => out,
+        };
+        let place = Place {
+            name: &name,
+            ..ready.place()
+        };
+        self.moves.rename(ready.place(), place)?;
+        *ready.name = name;
         Ok(())
     }
 
-    /// Copies staged content into its target's folder, because `tmp` is on another file system.
-    fn copy_beside(&self, from: Place<'_>, target: &Target<'_>) -> Result<Beside, StoreError> {
-        let deed = || cant_publish(target.path);
-        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut source =
-            File::from(openat(from.folder, from.name, read, Mode::empty()).context(deed)?);
-        let create =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // The note comes first, so that a crash leaves nothing that no one knows of.
-        let note = format!("{}{NOTE}", from.name);
-        let mut file = File::from(openat(from.folder, &note, create, file_mode()).context(deed)?);
-        file.write_all(crate::confined::split(target.path.as_str()).0.as_bytes())
-            .context(deed)?;
-        let folder = target.place.folder;
-        let mut beside = Beside {
-            folder: folder.try_clone_to_owned().context(deed)?,
-            name: format!("{BESIDE}{}", from.name),
-            tmp: from.folder.try_clone_to_owned().context(deed)?,
-            note,
-            id: FileId::of(&fstat(&source).context(deed)?),
-        };
-        let mut copy = File::from(openat(folder, &beside.name, create, file_mode()).context(deed)?);
-        std::io::copy(&mut source, &mut copy).context(deed)?;
-        times::copy(&source, &copy).context(deed)?;
-        (self.sync)(copy.as_fd()).context(deed)?;
-        beside.id = FileId::of(&fstat(&copy).context(deed)?);
-        Ok(beside)
-    }
-}
-
-/// A file that waits beside its target. Dropped, it is gone, with its note.
-struct Beside {
-    folder: OwnedFd,
-    name: String,
-    tmp: OwnedFd,
-    note: String,
-    id: FileId,
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // Absent after it was put in its place.
-        let _ = Place {
-            folder: self.folder.as_fd(),
-            name: &self.name,
+    /// Undoes an exchange that brought out what somebody wrote.
+    fn take_back(
+        &self,
+        ready: &mut Ready<'_>,
+        target: &Target<'_>,
+    ) -> Result<StoreError, StoreError> {
+        let Target { place, path } = target;
+        let refused = not_expected(Seen::Absent, path);
+        match self.moves.exchange(ready.place(), *place) {
+            Ok(()) if Self::holds(ready.place(), ready.id) => {
+                *ready.ours = true;
+                Ok(refused)
+            }
+            // Someone wrote twice, before and after the exchange. Both are theirs.
+            Ok(()) => self.rescue(ready.place(), place.name).map(|()| refused),
+            // What we had put there was removed.
+            Err(Errno::NOENT) if self.moves.rename_new(ready.place(), *place).is_ok() => {
+                Ok(refused)
+            }
+            Err(error) => {
+                self.rescue(ready.place(), place.name)?;
+                Err(error).context(|| cant_publish(path))
+            }
         }
-        .unlink();
-        let _ = Place {
-            folder: self.tmp.as_fd(),
-            name: &self.note,
-        }
-        .unlink();
     }
 }
 

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use obsync_core::{FileMeta, Staged, StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath};
 use rustix::fd::{AsFd as _, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, unlinkat};
+use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 use super::inspect::{FileId, read_through, unchanged};
+use super::moves::Place;
 use super::names::OWN;
 use super::{Inner, file_mode, times};
 use crate::blocking;
@@ -26,24 +27,16 @@ pub(super) const NOTE: &str = ".beside";
 #[cfg(target_os = "linux")]
 const SET_ASIDE_FROM: u64 = 1 << 20;
 
-/// A file in `tmp`, removed when this is dropped.
+/// Content of ours in `tmp`, removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Temp {
     inner: Arc<Inner>,
     pub(super) name: String,
-    live: bool,
+    /// Whether the name holds our content: not once it has moved.
+    pub(super) live: bool,
 }
 
 impl Temp {
-    /// Leaves the name alone from now on: the file has moved.
-    pub(super) fn release(&mut self) {
-        self.live = false;
-    }
-
-    pub(super) fn is_live(&self) -> bool {
-        self.live
-    }
-
     pub(super) fn belongs_to(&self, inner: &Inner) -> bool {
         std::ptr::eq(Arc::as_ptr(&self.inner), inner)
     }
@@ -54,7 +47,10 @@ impl Drop for Temp {
         if let (true, Some(root)) = (self.live, self.inner.root.get()) {
             // What stays behind is swept by the next run.
             if let Ok(tmp) = root.folder(&Inner::tmp_path()) {
-                let _ = unlinkat(&tmp, &self.name, AtFlags::empty());
+                let _ = self.inner.moves.unlink(Place {
+                    folder: tmp.as_fd(),
+                    name: &self.name,
+                });
             }
         }
     }
@@ -92,7 +88,12 @@ impl Inner {
     /// A name that nothing in `tmp` bears.
     pub(super) fn temp_name(&self) -> String {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}-{number}", self.session)
+        format!("{}-{number}", self.run_name())
+    }
+
+    /// How names of this store begin, and of no other.
+    pub(super) fn run_name(&self) -> String {
+        format!("{:016x}", self.session)
     }
 
     fn create_temp(self: &Arc<Self>, path: &VaultPath) -> Result<(Temp, File), StoreError> {

@@ -157,4 +157,8 @@ impl VaultStore for FolderStore {
     async fn sweep(&self) -> Result<(), StoreError> {
         self.run(|inner| inner.sweep()).await
     }
+
+    async fn rescued(&self) -> Result<Vec<String>, StoreError> {
+        self.run(|inner| inner.rescued()).await
+    }
 }

@@ -1,16 +1,16 @@
 //! What needs a look inside: races between a check and its step, and failing `fsync`s.
 
+mod steps;
+
 use std::fs;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use obsidian_sync::ContentHash;
-use obsync_core::{Expect, FileMeta, Retire, Stamp, VaultStore as _};
-use rustix::fd::AsFd as _;
+use obsync_core::{Expect, FileMeta, Retire, Staged, Stamp, VaultStore as _};
 use tempfile::TempDir;
 
-use super::inspect::{FileId, Seen, look};
-use super::moves::Place;
-use super::publish::{Ready, Refused, Target};
+use super::inspect::{Seen, look};
 use super::*;
 
 fn path(text: &str) -> VaultPath {
@@ -43,93 +43,47 @@ async fn put(store: &FolderStore, at: &str, content: &'static [u8]) -> Result<St
     published.map_err(|refused| refused.error)
 }
 
-fn file(folder: &OwnedFd, name: &str) -> FileId {
-    match look(folder.as_fd(), name).unwrap() {
-        Seen::File { id, .. } => id,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The exchange takes whatever is at the path. If that is not what was checked an instant before,
-/// the step is undone, and the editor's text is back.
+/// Text that can neither be given back nor be moved to where it is kept stays until it can.
 #[tokio::test]
-async fn an_edit_between_check_and_exchange_survives() {
+async fn what_can_not_be_kept_yet_is_not_swept_away() {
+    use super::moves::Step;
     let (dir, store) = open();
-    put(&store, "a.md", b"ours").await.unwrap();
-    let inner = &store.inner;
-    let root = inner.root().unwrap().unwrap().folder("").unwrap();
-    let before = file(&root, "a.md");
-    // As editors save: a new file in the old one's place.
-    fs::write(dir.path().join("b.md"), "edit").unwrap();
-    fs::rename(dir.path().join("b.md"), dir.path().join("a.md")).unwrap();
-    let edited = file(&root, "a.md");
-    let tmp = inner.tmp().unwrap();
-    fs::write(dir.path().join(".obsync/tmp/new"), "remote").unwrap();
-    let ready = Ready {
-        place: Place {
-            folder: tmp.as_fd(),
-            name: "new",
-        },
-        id: file(&tmp, "new"),
-        mode: file_mode(),
+    let stamp = put(&store, "a.md", b"ours").await.unwrap();
+    let content = Bytes::from_static(b"remote");
+    let staged = store.stage(&path("a.md"), content, meta(b"remote")).await;
+    fs::write(dir.path().join(".obsync/kept"), "no folder").unwrap();
+    let file = dir.path().join("a.md");
+    let exchanges = AtomicU64::new(0);
+    let save = move |step, _: &[moves::Place<'_>]| {
+        match (step, exchanges.load(Ordering::Relaxed)) {
+            (Step::Exchange, 0) => {
+                fs::remove_file(&file).unwrap();
+                fs::write(&file, "edit").unwrap();
+                exchanges.store(1, Ordering::Relaxed);
+            }
+            (Step::Exchange, _) => return Err(Errno::IO),
+            _ => {}
+        }
+        Ok(())
     };
-    let target_path = path("a.md");
-    let place = Place {
-        folder: root.as_fd(),
-        name: "a.md",
-    };
-    let target = Target {
-        place,
-        path: &target_path,
-    };
-    match inner.swap(ready, &target, before) {
-        Err(Refused::Store(error)) => assert_eq!(error.kind, StoreErrorKind::Changed),
-        _ => panic!("the edit was replaced"),
-    }
-    assert_eq!(fs::read_to_string(dir.path().join("a.md")).unwrap(), "edit");
-    assert_eq!(file(&root, "a.md").content(), edited.content());
-    assert_eq!(
-        fs::read_to_string(dir.path().join(".obsync/tmp/new")).unwrap(),
-        "remote"
-    );
-}
+    store.inner.moves.before.set(Box::new(save)).ok().unwrap();
+    let refused = store
+        .publish(staged.unwrap(), &Expect::Is(stamp), Retire::Discard)
+        .await
+        .unwrap_err();
+    assert!(refused.staged.is_none());
+    let message = refused.error.to_string();
+    assert!(message.contains("it stays there"), "{message}");
+    drop((refused, store));
 
-#[tokio::test]
-async fn an_edit_between_check_and_removal_survives() {
-    let (dir, store) = open();
-    put(&store, "a.md", b"ours").await.unwrap();
-    let inner = &store.inner;
-    let root = inner.root().unwrap().unwrap().folder("").unwrap();
-    let before = file(&root, "a.md");
-    fs::write(dir.path().join("a.md"), "edit").unwrap();
-    let place = Place {
-        folder: root.as_fd(),
-        name: "a.md",
-    };
-    let removed = inner.take_away(place, &path("a.md"), before);
-    assert_eq!(removed.unwrap_err().kind, StoreErrorKind::Changed);
-    assert_eq!(fs::read_to_string(dir.path().join("a.md")).unwrap(), "edit");
-}
-
-/// Text that has lost its name to another is kept where no sweep comes.
-#[tokio::test]
-async fn what_has_no_name_left_is_kept() {
-    let (dir, store) = open();
-    let tmp = store.inner.tmp().unwrap();
-    fs::write(dir.path().join(".obsync/tmp/x"), "theirs").unwrap();
-    let place = Place {
-        folder: tmp.as_fd(),
-        name: "x",
-    };
-    store.inner.rescue(place, &path("a.md")).unwrap();
-    store.sweep().await.unwrap();
-    let kept: Vec<_> = fs::read_dir(dir.path().join(".obsync/kept"))
-        .unwrap()
-        .collect();
-    assert_eq!(
-        fs::read_to_string(kept[0].as_ref().unwrap().path()).unwrap(),
-        "theirs"
-    );
+    let open = || FolderStore::open(dir.path(), FolderOptions::default()).unwrap();
+    open().sweep().await.unwrap();
+    let told = open().rescued().await.unwrap();
+    assert!(told[0].starts_with(".obsync/tmp/out-"), "{told:?}");
+    fs::remove_file(dir.path().join(".obsync/kept")).unwrap();
+    assert_eq!(open().rescued().await.unwrap(), [".obsync/kept/a.md"]);
+    let kept = fs::read_to_string(dir.path().join(".obsync/kept/a.md"));
+    assert_eq!(kept.unwrap(), "edit");
 }
 
 #[tokio::test]

@@ -360,11 +360,21 @@ async fn a_mount_inside_the_tree_is_written_too() {
     assert_eq!(names(&inside.join("d")), [""; 0]);
     assert_eq!(names(&dir.path().join(".obsync/tmp")), [""; 0]);
     // What a crash left beside its target is found again by its note.
-    fs::write(inside.join("d/.obsync-tmp-x"), "left").unwrap();
-    fs::write(dir.path().join(".obsync/tmp/x.beside"), "in/side/d").unwrap();
+    let run = "0123456789abcdef";
+    fs::write(inside.join(format!("d/.obsync-tmp-{run}-2")), "left").unwrap();
+    let note = dir.path().join(format!(".obsync/tmp/{run}-1.beside"));
+    fs::write(&note, "in/side/d").unwrap();
+    // So is what somebody wrote just before: it is copied to where it can be found.
+    let theirs = format!("d/.obsync-tmp-out-{run}-3-{run}-{run}-a.md");
+    fs::write(inside.join(theirs), "theirs").unwrap();
     assert_eq!(store.list(".obsidian").await.unwrap().len(), 3);
+    assert_eq!(store.rescued().await.unwrap(), [".obsync/kept/a.md"]);
+    assert!(note.exists());
     store.sweep().await.unwrap();
     assert_eq!(names(&inside.join("d")), [""; 0]);
+    assert!(!note.exists());
+    let kept = dir.path().join(".obsync/kept/a.md");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "theirs");
 }
 
 #[tokio::test]

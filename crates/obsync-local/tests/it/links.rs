@@ -223,19 +223,63 @@ async fn a_listing_names_links_and_does_not_enter_them() {
 #[tokio::test]
 async fn a_sweep_follows_no_forged_note() {
     let place = Place::new();
+    let staged = "0123456789abcdef-1";
     symlink(&place.outside, place.root.join("out")).unwrap();
-    fs::write(place.outside.join("sub/.obsync-tmp-x"), "theirs").unwrap();
-    fs::create_dir_all(place.root.join(".obsync/tmp")).unwrap();
-    for (note, folder) in [("x", "out/sub"), ("y", "../outside/sub"), ("z", "/etc")] {
-        fs::write(
-            place.root.join(format!(".obsync/tmp/{note}.beside")),
-            folder,
-        )
-        .unwrap();
+    let theirs = place.outside.join(format!("sub/.obsync-tmp-{staged}"));
+    fs::write(&theirs, "theirs").unwrap();
+    let tmp = place.root.join(".obsync/tmp");
+    fs::create_dir_all(&tmp).unwrap();
+    for (number, folder) in ["out/sub", "../outside/sub", "/etc", "none", "\0"]
+        .iter()
+        .enumerate()
+    {
+        let note = format!("0123456789abcdef-{number}.beside");
+        fs::write(tmp.join(note), folder).unwrap();
     }
     open(&place.root).sweep().await.unwrap();
-    assert_eq!(names(&place.root.join(".obsync/tmp")), [""; 0]);
-    assert!(place.outside.join("sub/.obsync-tmp-x").exists());
+    assert_eq!(names(&tmp), [""; 0]);
+    assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+}
+
+#[tokio::test]
+async fn what_is_not_ours_in_our_own_folder_is_kept() {
+    let place = Place::new();
+    let tmp = place.root.join(".obsync/tmp");
+    fs::create_dir_all(tmp.join("folder/deep")).unwrap();
+    fs::create_dir_all(tmp.join("0123456789abcdef-1")).unwrap();
+    fs::create_dir_all(place.root.join(".obsync/kept")).unwrap();
+    symlink(&place.outside, tmp.join("link")).unwrap();
+    for (name, text) in [
+        ("tmp/a.md", "by hand"),
+        ("kept/a.md", "from before"),
+        ("tmp/folder/deep/b.md", "in a folder"),
+        ("tmp/0123456789abcdef-2", "staged by a dead run"),
+        ("tmp/.DS_Store", "of a file manager"),
+        ("kept/.DS_Store", "of a file manager"),
+    ] {
+        fs::write(place.root.join(".obsync").join(name), text).unwrap();
+    }
+    let store = open(&place.root);
+    store.sweep().await.unwrap();
+    assert_eq!(names(&tmp), [".DS_Store"]);
+    let kept = place.root.join(".obsync/kept");
+    let told = ["0123456789abcdef-1", "a (2).md", "a.md", "folder", "link"];
+    let told: Vec<_> = told
+        .iter()
+        .map(|name| format!(".obsync/kept/{name}"))
+        .collect();
+    assert_eq!(store.rescued().await.unwrap(), told);
+    assert_eq!(
+        fs::read_to_string(kept.join("a (2).md")).unwrap(),
+        "by hand"
+    );
+    assert_eq!(
+        fs::read_to_string(kept.join("a.md")).unwrap(),
+        "from before"
+    );
+    assert!(kept.join("folder/deep/b.md").exists() && kept.join("link").is_symlink());
+    put(&store, "a.md", b"a").await.unwrap();
+    place.outside_is_untouched();
 }
 
 #[tokio::test]
