@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::inspect::{FileId, Parent, Seen, look};
-use super::moves::Step;
+use super::moves::{Place, Step};
 use super::publish::Target;
 use super::times;
 use crate::error::{Context as _, changed, in_the_way};
@@ -67,23 +67,40 @@ impl Inner {
         }
         self.touch_parent(from);
         self.touch_parent(to);
-        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let moved = openat(to_folder.as_fd(), to_leaf, read, Mode::empty()).map(File::from);
-        let moved = moved.and_then(|file| Ok((FileId::of(&fstat(&file)?), file)));
-        match moved {
-            Ok((id, file)) if id.content() == before.content() => {
-                self.moves
-                    .at(Step::SetTimes, &[target.place])
-                    .context(deed)?;
-                times::set(&file, meta).context(deed)?;
-                Ok(FileId::of(&fstat(&file).context(deed)?).stamp())
-            }
+        if !Self::holds(target.place, before) {
             // Another file came under that name between the look and the move.
-            _ => {
-                self.move_new(&target, source.place)?.context(deed)?;
-                Err(changed(format!("'{}' is not what it was", from.display())))
+            self.move_new(&target, source.place)?.context(deed)?;
+            return Err(changed(format!("'{}' is not what it was", from.display())));
+        }
+        match self.set_times(target.place, before, meta) {
+            Ok(id) => Ok(id.stamp()),
+            Err(error) => {
+                tracing::warn!(path = to.display(), %error, "it was moved, but keeps its old time");
+                match look(to_folder.as_fd(), to_leaf).context(deed)? {
+                    Seen::File { id, .. } if id.content() == before.content() => Ok(id.stamp()),
+                    // The file does not bear this one: an edit will be noticed.
+                    _ => Ok(before.stamp()),
+                }
             }
         }
+    }
+
+    /// Gives a file of ours its record's times, and tells what it is then.
+    fn set_times(
+        &self,
+        place: Place<'_>,
+        before: FileId,
+        meta: &FileMeta,
+    ) -> rustix::io::Result<FileId> {
+        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(place.folder, place.name, read, Mode::empty())?);
+        // It may be another one by now.
+        if FileId::of(&fstat(&file)?).content() == before.content() {
+            self.moves.at(Step::SetTimes, &[place])?;
+            times::set(&file, meta)?;
+            return Ok(FileId::of(&fstat(&file)?));
+        }
+        Ok(before)
     }
 
     /// Whether `to` is the very file that is to be moved: two spellings that fold together.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use obsidian_sync::ContentHash;
-use obsync_core::{Expect, FileMeta, Retire, Staged, Stamp, VaultStore as _};
+use obsync_core::{Expect, FileMeta, Found, Retire, Staged, Stamp, VaultStore as _};
 use tempfile::TempDir;
 
 use super::inspect::{Seen, look};
@@ -84,6 +84,26 @@ async fn what_can_not_be_kept_yet_is_not_swept_away() {
     assert_eq!(open().rescued().await.unwrap(), [".obsync/kept/a.md"]);
     let kept = fs::read_to_string(dir.path().join(".obsync/kept/a.md"));
     assert_eq!(kept.unwrap(), "edit");
+}
+
+#[tokio::test]
+async fn a_file_that_moved_without_its_time_has_moved() {
+    let (dir, store) = open();
+    let stamp = put(&store, "a.md", b"a").await.unwrap();
+    let refuse = |step, _: &[moves::Place<'_>]| match step {
+        moves::Step::SetTimes => Err(Errno::ACCESS),
+        _ => Ok(()),
+    };
+    store.inner.moves.before.set(Box::new(refuse)).ok().unwrap();
+    let moved = store
+        .rename(&path("a.md"), &stamp, &path("b.md"), &meta(b"a"))
+        .await;
+    let found = Found::File {
+        stamp: moved.unwrap(),
+        size: 1,
+    };
+    assert_eq!(store.inspect(&path("b.md"), None).await.unwrap(), found);
+    assert!(!dir.path().join("a.md").exists());
 }
 
 #[tokio::test]
