@@ -25,7 +25,7 @@ use crate::error::Context as _;
 pub struct About {
     /// The vault's id.
     pub vault_id: String,
-    /// Its name when the state was made.
+    /// Its name at the last run.
     pub vault_name: String,
     /// The destination's text, see [`destination`].
     pub destination: String,
@@ -145,7 +145,15 @@ impl StatePaths {
 fn children(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let deed = || format!("can't list {}", folder.display());
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // Not there, or a file of somebody's where we keep folders.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
         entries => entries.context(deed)?,
     };
     let mut paths = Vec::new();
@@ -180,7 +188,21 @@ pub(crate) fn short_hash(text: &str) -> String {
 /// path exists, so that one folder has one text however it is named.
 pub fn destination(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut existing = absolute.as_path();
+    let whole = resolve(&absolute);
+    match whole.to_str() {
+        Some(text) => text.to_owned(),
+        // Two names that differ must not get one text.
+        None => whole
+            .as_os_str()
+            .as_encoded_bytes()
+            .escape_ascii()
+            .to_string(),
+    }
+}
+
+/// Resolves the links of an absolute path as far as it exists. What is missing will be folders.
+pub(crate) fn resolve(absolute: &Path) -> PathBuf {
+    let mut existing = absolute;
     let mut missing = Vec::new();
     let resolved = loop {
         match existing.canonicalize() {
@@ -194,22 +216,13 @@ pub fn destination(path: &Path) -> String {
             },
         }
     };
-    let whole = missing.iter().rev().fold(resolved, |mut path, part| {
+    missing.iter().rev().fold(resolved, |mut path, part| {
         match part {
             Component::ParentDir => drop(path.pop()),
             part => path.push(part),
         }
         path
-    });
-    match whole.to_str() {
-        Some(text) => text.to_owned(),
-        // Two names that differ must not get one text.
-        None => whole
-            .as_os_str()
-            .as_encoded_bytes()
-            .escape_ascii()
-            .to_string(),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -285,5 +298,23 @@ mod tests {
         );
         let one = state.known(Some(&VaultId::new("b"))).unwrap();
         assert_eq!(one, [paths[2].clone()]);
+        assert_eq!(state.known(Some(&VaultId::new("none"))).unwrap(), []);
+    }
+
+    #[test]
+    fn files_of_others_are_no_states() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        let paths = state.state(&about("a", "/1"));
+        fs::create_dir_all(paths.db.parent().unwrap()).unwrap();
+        for name in [".DS_Store", "x.db", "a/.DS_Store"] {
+            fs::write(dir.path().join("vaults").join(name), "").unwrap();
+        }
+        assert_eq!(state.known(None).unwrap(), []);
+        let file = VaultId::new("file");
+        fs::write(dir.path().join("vaults/file"), "").unwrap();
+        assert_eq!(state.known(Some(&file)).unwrap(), []);
+        fs::write(&paths.db, "").unwrap();
+        assert_eq!(state.known(None).unwrap(), [paths]);
     }
 }

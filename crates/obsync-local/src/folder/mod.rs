@@ -114,12 +114,10 @@ impl FolderStore {
         options: FolderOptions,
         sync: fn(BorrowedFd<'_>) -> rustix::io::Result<()>,
     ) -> Result<Self, StoreError> {
-        let path = path
-            .canonicalize()
-            .or_else(|_| std::path::absolute(path))
+        let absolute = std::path::absolute(path)
             .context(|| format!("can't tell where '{}' is", path.display()))?;
         let inner = Inner {
-            path,
+            path: crate::paths::resolve(&absolute),
             options,
             root: OnceLock::new(),
             folding: OnceLock::new(),

@@ -65,6 +65,12 @@ pub(super) fn to_write(paths: &StatePaths, about: &About) -> Result<Connection, 
         );
         return Err(StoreError::new(StoreErrorKind::Unusable, reason));
     }
+    if found.vault_name != about.vault_name {
+        // People look for it by the name that it has now.
+        connection
+            .execute("UPDATE about SET vault_name = ?", [&about.vault_name])
+            .map_err(fail)?;
+    }
     Ok(connection)
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use obsync_core::{Expect, Found, Retire, Stamp, StoreErrorKind, VaultStore as _};
+use obsync_local::destination;
 use tempfile::TempDir;
 
 use crate::support::{kind, meta, names, open, path, put};
@@ -295,6 +296,22 @@ async fn the_root_itself_may_be_a_link() {
     symlink(&place.outside, &link).unwrap();
     put(&store, "b.md", b"b").await.unwrap();
     assert_eq!(names(&place.root), [".obsync", "a.md", "b.md"]);
+    place.outside_is_untouched();
+}
+
+#[tokio::test]
+async fn a_root_that_is_still_missing_is_named_as_it_will_be() {
+    let place = Place::new();
+    let link = place.root.with_file_name("link");
+    symlink(&place.root, &link).unwrap();
+    for name in ["new", "new/er/../est"] {
+        let at = link.join(name);
+        let store = open(&at);
+        assert_eq!(store.location(), destination(&at));
+        store.set_identity("id").await.unwrap();
+        assert_eq!(store.location(), destination(&at), "also once it is there");
+        assert_eq!(open(&at).location(), destination(&at));
+    }
     place.outside_is_untouched();
 }
 

@@ -374,6 +374,21 @@ async fn what_a_state_is_about_is_known_also_when_it_is_damaged() {
     assert_eq!(look.about().await.unwrap(), Some(about()));
 }
 
+#[tokio::test]
+async fn a_vault_that_got_another_name_is_found_by_it() {
+    let home = Home::new();
+    home.open().commit(batch()).await.unwrap();
+    let renamed = About {
+        vault_name: "Renamed".to_owned(),
+        ..about()
+    };
+    let run = SqliteStateStore::open(&home.paths, &renamed).unwrap();
+    holds_the_batch(&run).await;
+    drop(run);
+    let look = SqliteStateStore::open_read_only(&home.paths);
+    assert_eq!(look.about().await.unwrap(), Some(renamed));
+}
+
 /// A database as schema version 1 left it, with this module's `batch()` in it. It is never
 /// regenerated: later versions must read it.
 #[tokio::test]
