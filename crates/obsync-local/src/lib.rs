@@ -26,6 +26,7 @@
 
 mod blocking;
 mod confined;
+mod durable;
 mod error;
 mod folder;
 mod lock;

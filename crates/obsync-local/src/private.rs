@@ -8,11 +8,24 @@ use std::path::Path;
 use obsync_core::{StoreError, StoreErrorKind};
 use rustix::fs::{Access, access};
 
+use crate::durable;
 use crate::error::{Context as _, in_the_way};
 
-/// Creates a folder, and those above it, open to its owner only.
+/// Creates a folder, and those above it, open to its owner only; durable.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let new: Vec<_> = path
+        .ancestors()
+        .take_while(|above| !above.exists())
+        .collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for above in new.iter().filter_map(|new| new.parent()) {
+        durable::folder_at(if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        })?;
+    }
+    Ok(())
 }
 
 /// The nearest folder above a path that is not there, if the path can be created from it.
@@ -44,7 +57,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Replaces a file in one step: readers see the old text or the new one.
+/// Replaces a file in one step, durably: readers see the old text or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
@@ -57,7 +70,8 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .open(new)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(new, path)
+    fs::rename(new, path)?;
+    path.parent().map_or(Ok(()), durable::folder_at)
 }
 
 /// Removes a file. Absent is success.

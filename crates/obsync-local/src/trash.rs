@@ -8,12 +8,14 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use obsidian_sync::Millis;
 use obsync_core::{StoreError, StoreErrorKind, VaultPath};
-use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, fsync, linkat, openat, unlinkat};
+use rustix::fd::AsFd as _;
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::confined::{Confined, split};
+use crate::durable;
 use crate::error::Context as _;
+use crate::folder::moves::{Moves, Place, Step};
 use crate::private;
 
 /// How many names are tried for one file before giving up.
@@ -25,22 +27,19 @@ const NAMES: u32 = 1000;
 pub struct Trash {
     path: PathBuf,
     folder: OnceLock<Confined>,
+    /// Folders whose entries are not durable yet.
     touched: Mutex<BTreeSet<String>>,
+    pub(crate) moves: Moves,
 }
 
 /// A file that was kept. It can be taken back until its original is gone.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    folder: OwnedFd,
+    folder: String,
     name: String,
-}
-
-impl Kept {
-    /// Takes it out again: its original stays where it was.
-    pub(crate) fn undo(self) {
-        // At worst a copy too many is left.
-        let _ = unlinkat(&self.folder, &self.name, AtFlags::empty());
-    }
+    /// Whether it is a copy, on another file system than its original. Then it must be durable
+    /// before the original goes.
+    pub(crate) copied: bool,
 }
 
 impl Trash {
@@ -53,6 +52,7 @@ impl Trash {
             path: vault_trash.join(run),
             folder: OnceLock::new(),
             touched: Mutex::default(),
+            moves: Moves::default(),
         }
     }
 
@@ -62,13 +62,8 @@ impl Trash {
     }
 
     /// Keeps a file under its path: by a second name where it lies on the same file system, else
-    /// by a copy. The original stays; the caller removes it.
-    pub(crate) fn keep(
-        &self,
-        from: BorrowedFd<'_>,
-        leaf: &str,
-        path: &VaultPath,
-    ) -> Result<Kept, StoreError> {
+    /// by a copy. The original stays; the caller removes it, after [`Trash::flush`] if it is a copy.
+    pub(crate) fn keep(&self, from: Place<'_>, path: &VaultPath) -> Result<Kept, StoreError> {
         let deed = || {
             format!(
                 "can't keep '{}' in the trash {}",
@@ -90,11 +85,21 @@ impl Trash {
                 Err(Errno::NOTDIR) => continue,
                 folder => folder.context(deed)?,
             };
-            self.touch(&parent);
             for number in 1..NAMES {
                 let name = numbered(name, number);
-                match link_or_copy(from, leaf, folder.as_fd(), &name) {
-                    Ok(()) => return Ok(Kept { folder, name }),
+                let to = Place {
+                    folder: folder.as_fd(),
+                    name: &name,
+                };
+                match self.link_or_copy(from, to) {
+                    Ok(copied) => {
+                        self.touch(&parent);
+                        return Ok(Kept {
+                            folder: parent,
+                            name,
+                            copied,
+                        });
+                    }
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                     Err(error) => return Err(error).context(deed),
                 }
@@ -107,19 +112,31 @@ impl Trash {
         ))
     }
 
+    /// Takes a file out again: its original stays where it was.
+    pub(crate) fn undo(&self, kept: &Kept) {
+        // At worst a copy too many is left.
+        if let Some(Ok(folder)) = self.folder.get().map(|root| root.folder(&kept.folder)) {
+            let _ = unlinkat(&folder, &kept.name, AtFlags::empty());
+        }
+    }
+
     /// Makes what was kept durable.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        let deed = || format!("can't make the trash {} durable", self.path.display());
         let Some(root) = self.folder.get() else {
             return Ok(());
         };
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        if touched.is_empty() {
+            return Ok(());
+        }
         while let Some(folder) = touched.first() {
-            root.folder(folder)
-                .and_then(fsync)
-                .context(|| format!("can't make the trash {} durable", self.path.display()))?;
+            self.moves.at(Step::Sync, &[]).context(deed)?;
+            let folder = root.folder(folder).context(deed)?;
+            durable::folder(folder.as_fd(), |fd| fsync(fd)).context(deed)?;
             touched.pop_first();
         }
-        Ok(())
+        durable::settle(root.root()).context(deed)
     }
 
     fn folder(&self) -> io::Result<&Confined> {
@@ -134,6 +151,17 @@ impl Trash {
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
         if !touched.contains(folder) {
             touched.insert(folder.to_owned());
+        }
+    }
+
+    /// `true`: it is a copy.
+    fn link_or_copy(&self, from: Place<'_>, to: Place<'_>) -> io::Result<bool> {
+        match self.moves.link(from, to) {
+            Ok(()) => Ok(false),
+            Err(Errno::EXIST) => Err(Errno::EXIST.into()),
+            // Another file system, one without links, or a file of another owner: whatever the
+            // reason, a copy may still work, and says what is wrong when it does not.
+            Err(_) => copy(&self.moves, from, to).map(|()| true),
         }
     }
 }
@@ -155,41 +183,22 @@ pub(crate) fn numbered(leaf: &str, number: u32) -> String {
     format!("{}{tail}", &stem[..room])
 }
 
-fn link_or_copy(
-    from: BorrowedFd<'_>,
-    leaf: &str,
-    to: BorrowedFd<'_>,
-    name: &str,
-) -> io::Result<()> {
-    match linkat(from, leaf, to, name, AtFlags::empty()) {
-        Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Err(Errno::EXIST.into()),
-        // Another file system, one without links, or a file of another owner: whatever the
-        // reason, a copy may still work, and says what is wrong when it does not.
-        Err(_) => copy(from, leaf, to, name),
-    }
-}
-
-/// Copies a file under a name that must be free, with its time; durable.
-pub(crate) fn copy(
-    from: BorrowedFd<'_>,
-    leaf: &str,
-    to: BorrowedFd<'_>,
-    name: &str,
-) -> io::Result<()> {
+/// Copies a file under a name that must be free, with its time. Its bytes are durable then; its
+/// name is not yet.
+pub(crate) fn copy(moves: &Moves, from: Place<'_>, to: Place<'_>) -> io::Result<()> {
     let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut source = File::from(openat(from, leaf, read, Mode::empty())?);
+    let mut source = File::from(openat(from.folder, from.name, read, Mode::empty())?);
     let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let mut target = File::from(openat(to, name, create, Mode::RUSR | Mode::WUSR)?);
+    let mode = Mode::RUSR | Mode::WUSR;
+    let mut target = File::from(openat(to.folder, to.name, create, mode)?);
     let copied = (|| {
         io::copy(&mut source, &mut target)?;
         target.set_modified(source.metadata()?.modified()?)?;
-        target.sync_all()?;
-        // The original may be gone before the next flush.
-        Ok(fsync(to)?)
+        moves.at(Step::Sync, &[to])?;
+        target.sync_all()
     })();
     if copied.is_err() {
-        let _ = unlinkat(to, name, AtFlags::empty());
+        let _ = unlinkat(to.folder, to.name, AtFlags::empty());
     }
     copied
 }
@@ -200,11 +209,16 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
+    fn place<'a>(folder: &'a Confined, name: &'a str) -> Place<'a> {
+        let folder = folder.root();
+        Place { folder, name }
+    }
+
     fn keep(trash: &Trash, dir: &Path, path: &str, content: &str) -> Kept {
         fs::write(dir.join("file"), content).unwrap();
         let confined = Confined::open(dir).unwrap();
         let kept = trash
-            .keep(confined.root(), "file", &VaultPath::parse(path).unwrap())
+            .keep(place(&confined, "file"), &VaultPath::parse(path).unwrap())
             .unwrap();
         fs::remove_file(dir.join("file")).unwrap();
         kept
@@ -247,7 +261,7 @@ mod tests {
     fn undone_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let trash = Trash::new(&dir.path().join("trash"), Millis(0));
-        keep(&trash, dir.path(), "a.md", "one").undo();
+        trash.undo(&keep(&trash, dir.path(), "a.md", "one"));
         assert_eq!(fs::read_dir(trash.path()).unwrap().count(), 0);
     }
 
@@ -263,11 +277,18 @@ mod tests {
             .set_modified(past)
             .unwrap();
         let confined = Confined::open(dir.path()).unwrap();
-        copy(confined.root(), "a", confined.root(), "b").unwrap();
+        let copied = || {
+            copy(
+                &Moves::default(),
+                place(&confined, "a"),
+                place(&confined, "b"),
+            )
+        };
+        copied().unwrap();
         let b = dir.path().join("b");
         assert_eq!(fs::read_to_string(&b).unwrap(), "text");
         assert_eq!(b.metadata().unwrap().modified().unwrap(), past);
-        let again = copy(confined.root(), "a", confined.root(), "b").unwrap_err();
+        let again = copied().unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&b).unwrap(), "text");
     }

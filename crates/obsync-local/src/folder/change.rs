@@ -1,8 +1,8 @@
-//! Moving and removing what is here.
+//! Moving what is here.
 
-use obsync_core::{Expect, FileMeta, Retire, Stamp, StoreError, StoreErrorKind, VaultPath};
+use obsync_core::{Expect, FileMeta, Retire, Stamp, StoreError, VaultPath};
 use rustix::fd::AsFd as _;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, unlinkat};
+use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::error::{Context as _, changed, in_the_way};
 
 impl Inner {
     /// Finds the file that a change is about; [`StoreErrorKind::Changed`] if it is not `stamp`.
-    fn expected(
+    pub(super) fn expected(
         &self,
         parent: &Parent<'_>,
         stamp: &Stamp,
@@ -166,61 +166,5 @@ impl Inner {
         self.touch_parent(from);
         self.touch_parent(to);
         Ok(())
-    }
-
-    pub(super) fn remove_file(
-        &self,
-        path: &VaultPath,
-        stamp: &Stamp,
-        retire: Retire,
-    ) -> Result<(), StoreError> {
-        let deed = || format!("can't remove '{}'", path.display());
-        let parent = self.parent(path)?;
-        match &parent {
-            Parent::Missing => return Ok(()),
-            Parent::Open(folder, leaf)
-                if look(folder.as_fd(), leaf).context(deed)? == Seen::Absent =>
-            {
-                return Ok(());
-            }
-            _ => {}
-        }
-        let before = self.expected(&parent, stamp, path)?;
-        let Parent::Open(folder, leaf) = parent else {
-            return Ok(());
-        };
-        let kept = match (&self.options.trash, retire) {
-            (Some(trash), Retire::Trash) => Some(trash.keep(folder.as_fd(), leaf, path)?),
-            _ => None,
-        };
-        let removed = self.take_away(&Target::new(folder.as_fd(), leaf, path), before);
-        match (&removed, kept) {
-            (Ok(()), _) => self.touch_parent(path),
-            (Err(_), Some(kept)) => kept.undo(),
-            _ => {}
-        }
-        removed
-    }
-
-    pub(super) fn remove_folder(&self, path: &VaultPath) -> Result<bool, StoreError> {
-        let deed = || format!("can't remove the folder '{}'", path.display());
-        let (folder, leaf) = match self.parent(path)? {
-            Parent::Open(folder, leaf) => (folder, leaf),
-            Parent::Missing => return Ok(true),
-            Parent::Linked => return Err(Errno::LOOP).context(deed),
-        };
-        match unlinkat(&folder, leaf, AtFlags::REMOVEDIR) {
-            Ok(()) => {
-                self.touch_parent(path);
-                Ok(true)
-            }
-            Err(Errno::NOENT) => Ok(true),
-            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
-            Err(Errno::BUSY) => {
-                let reason = format!("{}: something is mounted there", deed());
-                Err(StoreError::new(StoreErrorKind::Denied, reason))
-            }
-            Err(error) => Err(error).context(deed),
-        }
     }
 }

@@ -19,11 +19,12 @@ mod change;
 mod check;
 mod inspect;
 mod mark;
-mod moves;
+pub(crate) mod moves;
 pub(crate) mod names;
 mod out;
 mod probe;
 mod publish;
+mod remove;
 mod stage;
 mod store;
 mod sweep;
@@ -46,6 +47,7 @@ use rustix::io::Errno;
 
 use crate::blocking;
 use crate::confined::Confined;
+use crate::durable;
 use crate::error::{Context as _, in_the_way};
 use crate::lock::RunLock;
 use crate::trash::Trash;
@@ -262,27 +264,27 @@ impl Inner {
         };
         let mut touched =
             std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner));
+        if touched.is_empty() {
+            return Ok(());
+        }
         while let Some(folder) = touched.first() {
             let synced = match root.folder(folder) {
-                Ok(open) => (self.sync)(open.as_fd()),
+                Ok(open) => durable::folder(open.as_fd(), self.sync),
                 // Removed since, which touched its parent.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
                 Err(error) => Err(error),
             };
-            match synced {
-                // Some network file systems can't make a folder durable by itself.
-                Ok(()) | Err(Errno::INVAL) => {}
-                Err(error) => {
-                    let name = self.path.join(folder);
-                    let mut again = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-                    again.append(&mut touched);
-                    return Err(error)
-                        .context(|| format!("can't make the folder {} durable", name.display()));
-                }
+            if let Err(error) = synced {
+                let name = self.path.join(folder);
+                let mut again = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+                again.append(&mut touched);
+                return Err(error)
+                    .context(|| format!("can't make the folder {} durable", name.display()));
             }
             touched.pop_first();
         }
-        Ok(())
+        durable::settle(root.root())
+            .context(|| format!("can't make {} durable", self.path.display()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Renames that never overwrite, and exchanges.
+//! Renames that never overwrite, exchanges, and what else makes names change.
 
 use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, linkat, renameat, statat, unlinkat};
@@ -8,14 +8,14 @@ use super::unsupported;
 
 /// One name in an open folder.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) folder: BorrowedFd<'a>,
-    pub(super) name: &'a str,
+pub(crate) struct Place<'a> {
+    pub(crate) folder: BorrowedFd<'a>,
+    pub(crate) name: &'a str,
 }
 
 /// How a name was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moved {
+pub(crate) enum Moved {
     /// The old one is gone.
     Whole,
     /// The old one is there still.
@@ -24,13 +24,14 @@ pub(super) enum Moved {
 
 /// What is asked of the system when names change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Exchange,
     RenameNew,
     Link,
     Rename,
     Unlink,
     SetTimes,
+    Sync,
 }
 
 #[cfg(test)]
@@ -38,9 +39,9 @@ type Before = Box<dyn Fn(Step, &[Place<'_>]) -> Result<()> + Send + Sync>;
 
 /// The steps by which names change. Tests fail them, stop at them, and meddle between them.
 #[derive(Default)]
-pub(super) struct Moves {
+pub(crate) struct Moves {
     #[cfg(test)]
-    pub(super) before: std::sync::OnceLock<Before>,
+    pub(crate) before: std::sync::OnceLock<Before>,
 }
 
 impl std::fmt::Debug for Moves {
@@ -51,7 +52,7 @@ impl std::fmt::Debug for Moves {
 
 impl Moves {
     /// Tells that a step comes next, and between which places.
-    pub(super) fn at(&self, step: Step, places: &[Place<'_>]) -> Result<()> {
+    pub(crate) fn at(&self, step: Step, places: &[Place<'_>]) -> Result<()> {
         #[cfg(test)]
         if let Some(before) = self.before.get() {
             return before(step, places);
@@ -60,19 +61,19 @@ impl Moves {
         Ok(())
     }
 
-    pub(super) fn unlink(&self, place: Place<'_>) -> Result<()> {
+    pub(crate) fn unlink(&self, place: Place<'_>) -> Result<()> {
         self.at(Step::Unlink, &[place])?;
         unlinkat(place.folder, place.name, AtFlags::empty())
     }
 
     /// Renames onto a name, whatever bears it.
-    pub(super) fn rename(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
+    pub(crate) fn rename(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
         self.at(Step::Rename, &[from, to])?;
         renameat(from.folder, from.name, to.folder, to.name)
     }
 
     /// Renames a name of our own onto one that must be free. `EXIST`: it is not.
-    pub(super) fn rename_new(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
+    pub(crate) fn rename_new(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
         match self.rename_or_link(from, to)? {
             Moved::Whole => Ok(()),
             Moved::Linked => self.unlink(from),
@@ -81,7 +82,7 @@ impl Moves {
 
     /// Gives a file a name that must be free. Where no single step does that, its old name is left
     /// to the caller: somebody may have put another file there by now.
-    pub(super) fn rename_or_link(&self, from: Place<'_>, to: Place<'_>) -> Result<Moved> {
+    pub(crate) fn rename_or_link(&self, from: Place<'_>, to: Place<'_>) -> Result<Moved> {
         match self.rename_new_at_once(from, to) {
             Err(error) if unsupported(error) => {}
             done => return done.map(|()| Moved::Whole),
@@ -116,14 +117,14 @@ impl Moves {
         }
     }
 
-    fn link(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
+    pub(crate) fn link(&self, from: Place<'_>, to: Place<'_>) -> Result<()> {
         self.at(Step::Link, &[from, to])?;
         linkat(from.folder, from.name, to.folder, to.name, AtFlags::empty())
     }
 
     /// Exchanges two names in one step. An error that is [`unsupported`]: nothing happened, and
     /// never will on this file system.
-    pub(super) fn exchange(&self, a: Place<'_>, b: Place<'_>) -> Result<()> {
+    pub(crate) fn exchange(&self, a: Place<'_>, b: Place<'_>) -> Result<()> {
         self.at(Step::Exchange, &[a, b])?;
         #[cfg(any(target_os = "linux", target_vendor = "apple"))]
         {

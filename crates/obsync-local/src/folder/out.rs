@@ -21,6 +21,7 @@ use super::names::OWN;
 use super::publish::Target;
 use super::stage::NOTE;
 use super::{Inner, folder_mode};
+use crate::durable;
 use crate::error::{Context as _, changed};
 use crate::trash;
 
@@ -205,7 +206,7 @@ impl Inner {
         let kept = kept.create(&folder, folder_mode(), |_| {}).context(deed)?;
         let name = self.keep(from, &kept, leaf).context(deed)?;
         // It may be all that there is of somebody's text. The rename holds without it, mostly.
-        let _ = (self.sync)(kept.as_fd());
+        let _ = durable::folder(kept.as_fd(), self.sync);
         tracing::warn!(
             kept = %self.path.join(folder).join(name).display(),
             "this was written while obsync replaced or removed the file, and is kept"
@@ -235,7 +236,8 @@ impl Inner {
     /// Keeps what lies on another file system.
     fn copy_kept(&self, from: Place<'_>, to: Place<'_>) -> std::io::Result<()> {
         let before = look(from.folder, from.name)?;
-        trash::copy(from.folder, from.name, to.folder, to.name)?;
+        trash::copy(&self.moves, from, to)?;
+        durable::folder(to.folder, self.sync)?;
         // Whoever still writes to it finds it under its name, and the next run keeps it again.
         if look(from.folder, from.name)? == before {
             self.moves.unlink(from)?;

@@ -169,13 +169,11 @@ impl Inner {
             // Who made a note private wants it to stay so. Where rights mean nothing, this fails.
             let _ = set_mode(ready.place(), mode);
         }
-        let kept = match (&self.options.trash, retire) {
-            (Some(trash), Retire::Trash) => Some(trash.keep(place.folder, place.name, path)?),
-            _ => None,
-        };
-        let swapped = self.swap(ready, target, before);
-        if let (Err(_), Some(kept)) = (&swapped, kept) {
-            kept.undo();
+        let kept = self.keep_in_trash(*place, path, retire)?;
+        let settled = self.settle_trash(&kept).map_err(Refused::from);
+        let swapped = settled.and_then(|()| self.swap(ready, target, before));
+        if let (Err(_), Some(trash), Some(kept)) = (&swapped, &self.options.trash, &kept) {
+            trash.undo(kept);
         }
         swapped
     }

@@ -11,6 +11,10 @@ use obsync_core::{
 };
 
 use super::{FolderStore, Inner};
+use crate::blocking;
+
+/// How many threads remove files at once: with the trash on another disk, each waits for it.
+const REMOVERS: usize = 8;
 
 #[async_trait]
 impl VaultStore for FolderStore {
@@ -137,6 +141,34 @@ impl VaultStore for FolderStore {
         let (path, stamp) = (path.clone(), stamp.clone());
         self.run(move |inner| inner.remove_file(&path, &stamp, retire))
             .await
+    }
+
+    async fn remove_files(
+        &self,
+        removals: &[(&VaultPath, &Stamp, Retire)],
+    ) -> Vec<Result<(), StoreError>> {
+        let share = removals.len().div_ceil(REMOVERS).max(1);
+        let shares = removals.chunks(share).map(|removals| {
+            let owned = |(path, stamp, retire): &(&VaultPath, &Stamp, Retire)| {
+                ((*path).clone(), (*stamp).clone(), *retire)
+            };
+            let removals: Vec<_> = removals.iter().map(owned).collect();
+            let (inner, number) = (Arc::clone(&self.inner), removals.len());
+            let work = blocking::start(move || Ok(inner.remove_files(&removals)));
+            (work, number)
+        });
+        // All of them begin before the first is waited for.
+        let shares: Vec<_> = shares.collect();
+        let mut results = Vec::with_capacity(removals.len());
+        for (work, number) in shares {
+            match blocking::end(work).await {
+                Ok(removed) => results.extend(removed),
+                Err(error) => results.extend(
+                    (0..number).map(|_| Err(StoreError::new(error.kind, error.message.clone()))),
+                ),
+            }
+        }
+        results
     }
 
     async fn create_folder(&self, path: &VaultPath) -> Result<(), StoreError> {

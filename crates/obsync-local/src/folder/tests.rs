@@ -3,7 +3,7 @@
 mod steps;
 
 use std::fs;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use obsidian_sync::ContentHash;
@@ -104,6 +104,73 @@ async fn a_file_that_moved_without_its_time_has_moved() {
     };
     assert_eq!(store.inspect(&path("b.md"), None).await.unwrap(), found);
     assert!(!dir.path().join("a.md").exists());
+}
+
+/// A trash on another disk; it counts its syncs, and fails those of folders once `fail` is set.
+fn far_trash(path: &Path, syncs: &Arc<AtomicU64>, fail: &Arc<AtomicBool>) -> Trash {
+    let trash = Trash::new(path, obsidian_sync::Millis(0));
+    let (syncs, fail) = (Arc::clone(syncs), Arc::clone(fail));
+    let far = move |step, places: &[moves::Place<'_>]| match step {
+        moves::Step::Link => Err(Errno::XDEV),
+        moves::Step::Sync => {
+            syncs.fetch_add(1, Ordering::Relaxed);
+            let folder = places.is_empty();
+            match folder && fail.load(Ordering::Relaxed) {
+                true => Err(Errno::IO),
+                false => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    };
+    trash.moves.before.set(Box::new(far)).ok().unwrap();
+    trash
+}
+
+#[tokio::test]
+async fn many_removals_sync_the_trash_once() {
+    const FILES: u64 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let (syncs, fail) = (Arc::default(), Arc::default());
+    let options = FolderOptions {
+        trash: Some(far_trash(&dir.path().join("trash"), &syncs, &fail)),
+        ..FolderOptions::default()
+    };
+    let store = FolderStore::open(&dir.path().join("notes"), options).unwrap();
+    let mut removals = Vec::new();
+    for number in 0..FILES {
+        let at = format!("d/{number}.md");
+        let stamp = put(&store, &at, b"text").await.unwrap();
+        removals.push((path(&at), stamp, Retire::Trash));
+    }
+    let kept =
+        || fs::read_dir(dir.path().join("trash/19700101-000000/d")).map_or(0, Iterator::count);
+
+    // What can't be made durable there is not removed here.
+    fail.store(true, Ordering::Relaxed);
+    for removed in store.inner.remove_files(&removals) {
+        assert_eq!(removed.unwrap_err().kind, StoreErrorKind::Other);
+    }
+    assert_eq!(
+        (
+            kept(),
+            fs::read_dir(dir.path().join("notes/d")).unwrap().count()
+        ),
+        (0, 20)
+    );
+
+    fail.store(false, Ordering::Relaxed);
+    syncs.store(0, Ordering::Relaxed);
+    let removed = store.inner.remove_files(&removals);
+    assert!(removed.iter().all(Result::is_ok));
+    // Each file, the folder that holds them, and the one that holds that.
+    assert_eq!(syncs.load(Ordering::Relaxed), FILES + 2);
+    assert_eq!(
+        (
+            kept(),
+            fs::read_dir(dir.path().join("notes/d")).unwrap().count()
+        ),
+        (20, 0)
+    );
 }
 
 #[tokio::test]
