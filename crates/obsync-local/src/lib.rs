@@ -36,7 +36,7 @@ mod sqlite;
 mod state_check;
 mod trash;
 
-pub use folder::{FolderCheck, FolderOptions, FolderStore, NameRules};
+pub use folder::{FolderCheck, FolderOptions, FolderStore};
 pub use lock::RunLock;
 pub use paths::{About, StateDir, StatePaths, destination};
 pub use sqlite::SqliteStateStore;

@@ -40,7 +40,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use obsidian_sync::VaultId;
-use obsync_core::{Folding, StoreError, StoreErrorKind, VaultPath};
+use obsync_core::{Folding, PathProblem, StoreError, StoreErrorKind, VaultPath};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, fsync};
 use rustix::io::Errno;
@@ -53,7 +53,7 @@ use crate::lock::RunLock;
 use crate::trash::Trash;
 
 pub use check::FolderCheck;
-pub use names::NameRules;
+use probe::Probed;
 
 /// How a [`FolderStore`] is to behave.
 #[derive(Debug, Default)]
@@ -62,8 +62,6 @@ pub struct FolderOptions {
     pub vault_id: Option<VaultId>,
     /// Where [`obsync_core::Retire::Trash`] goes; with `None` it is discarded (`--no-trash`).
     pub trash: Option<Trash>,
-    /// Whose names are taken.
-    pub names: NameRules,
     /// Which names fold, instead of finding out.
     pub folding: Option<Folding>,
 }
@@ -79,7 +77,7 @@ pub(crate) struct Inner {
     path: PathBuf,
     options: FolderOptions,
     root: OnceLock<Confined>,
-    folding: OnceLock<Folding>,
+    probed: OnceLock<Probed>,
     lock: Mutex<Option<RunLock>>,
     /// Makes names in `tmp` that no other process uses.
     session: u64,
@@ -122,7 +120,7 @@ impl FolderStore {
             path: crate::paths::resolve(&absolute),
             options,
             root: OnceLock::new(),
-            folding: OnceLock::new(),
+            probed: OnceLock::new(),
             lock: Mutex::default(),
             session: std::hash::RandomState::new().build_hasher().finish(),
             counter: AtomicU64::new(0),
@@ -227,19 +225,26 @@ impl Inner {
             .naming(|| format!("can't create the folder for '{}'", path.display()))
     }
 
+    /// What the file system does with names, once a run has marked the folder.
+    fn probed(&self) -> Option<Probed> {
+        if self.probed.get().is_none() {
+            let root = self.root().ok().flatten();
+            let own = root.and_then(|root| root.folder(names::OWN).ok())?;
+            let _ = self.probed.set(probe::ask(own.as_fd())?);
+        }
+        self.probed.get().copied()
+    }
+
     fn folding(&self) -> Folding {
-        if let Some(folding) = self.options.folding.or_else(|| self.folding.get().copied()) {
-            return folding;
-        }
-        let own = self
-            .root()
-            .ok()
-            .flatten()
-            .and_then(|root| root.folder(names::OWN).ok());
-        match own.and_then(|own| probe::ask(own.as_fd())) {
-            Some(folding) => *self.folding.get_or_init(|| folding),
-            None => probe::estimate(&self.path),
-        }
+        let found = || self.probed().map(|probed| probed.folding);
+        let folding = self.options.folding.or_else(found);
+        folding.unwrap_or_else(|| probe::estimate(&self.path))
+    }
+
+    fn check_path(&self, path: &VaultPath) -> Result<(), PathProblem> {
+        let rules = self.probed().map(|probed| probed.names);
+        let rules = rules.unwrap_or_default();
+        rules.check(path, self.path.as_os_str().len())
     }
 
     /// Notes that a folder's entries changed.

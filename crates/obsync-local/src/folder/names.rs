@@ -15,17 +15,17 @@ const PART_MAX: usize = 255;
 
 /// Whose rules names follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NameRules {
+pub(super) enum NameRules {
     /// Linux and macOS: anything but `/` and NUL.
     #[default]
     Unix,
-    /// What Windows can open: for a folder on a stick or a share that Windows machines read.
+    /// What Windows can open: a stick or a share that Windows machines read.
     Windows,
 }
 
 impl NameRules {
     /// Whether a path can be held below a root whose own path has `root_len` bytes.
-    pub(crate) fn check(self, path: &VaultPath, root_len: usize) -> Result<(), PathProblem> {
+    pub(super) fn check(self, path: &VaultPath, root_len: usize) -> Result<(), PathProblem> {
         let refuse = |why: String| Err(PathProblem::Unholdable(why));
         let first = path.segments().next().unwrap_or_default();
         // Whatever the case: the folder may come to lie where names fold.
@@ -67,10 +67,11 @@ fn check_windows(part: &str) -> Result<(), PathProblem> {
         .chars()
         .find(|c| c.is_ascii_control() || r#"\:*?"<>|"#.contains(*c))
     {
-        return refuse(format!("Windows allows no {c:?} in a name"));
+        return refuse(format!("names here follow Windows, which allows no {c:?}"));
     }
     if part.ends_with(['.', ' ']) {
-        return refuse("Windows drops a dot or space at the end of a name".to_owned());
+        let why = "names here follow Windows, which drops a dot or space at the end";
+        return refuse(why.to_owned());
     }
     let stem = part
         .split('.')
@@ -89,7 +90,9 @@ fn check_windows(part: &str) -> Result<(), PathProblem> {
         )
     });
     if device {
-        return refuse(format!("{stem} is a device on Windows"));
+        return refuse(format!(
+            "names here follow Windows, where {stem} is a device"
+        ));
     }
     Ok(())
 }

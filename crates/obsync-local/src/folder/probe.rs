@@ -1,14 +1,16 @@
-//! Which names the file system takes for the same.
+//! Which names the file system takes for the same, and whose rules it follows.
 //!
 //! `.obsync` holds an empty file whose name has a capital and an accent. Looking for it under
 //! other spellings tells, without a write, and stays true when the folder is moved to another
-//! file system.
+//! file system. One that drops a dot at the end is a stick or a share of Windows machines.
 
 use std::path::Path;
 
 use obsync_core::Folding;
 use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, CWD, statat};
+
+use super::names::NameRules;
 
 /// The probe's name, its accent composed.
 pub(super) const PROBE: &str = "Folding-\u{e9}";
@@ -17,18 +19,33 @@ const OTHER_CASE: &str = "fOLDING-\u{e9}";
 /// The same decomposed.
 const DECOMPOSED: &str = "Folding-e\u{301}";
 
+/// The same with a dot at its end.
+const DOTTED: &str = "Folding-\u{e9}.";
+
+/// What the probe tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Probed {
+    pub(super) folding: Folding,
+    pub(super) names: NameRules,
+}
+
 /// Asks the probe; `None` when there is none.
-pub(super) fn ask(own: BorrowedFd<'_>) -> Option<Folding> {
+pub(super) fn ask(own: BorrowedFd<'_>) -> Option<Probed> {
     let number = |name| {
         let stat = statat(own, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         Some((stat.st_dev, stat.st_ino))
     };
     let probe = number(PROBE)?;
     let same = |name| number(name) == Some(probe);
-    Some(Folding {
+    let folding = Folding {
         case: same(OTHER_CASE),
         unicode: same(DECOMPOSED),
-    })
+    };
+    let names = match same(DOTTED) {
+        true => NameRules::Windows,
+        false => NameRules::Unix,
+    };
+    Some(Probed { folding, names })
 }
 
 /// Estimates, where nothing may be written yet: does the nearest folder that exists answer to its
@@ -71,11 +88,13 @@ mod tests {
     #[test]
     fn the_probe_tells_each_kind() {
         // What a folding file system answers by itself, hard links answer here.
-        for (links, case, unicode) in [
-            (&[][..], false, false),
-            (&[OTHER_CASE][..], true, false),
-            (&[DECOMPOSED][..], false, true),
-            (&[OTHER_CASE, DECOMPOSED][..], true, true),
+        use NameRules::{Unix, Windows};
+        for (links, case, unicode, names) in [
+            (&[][..], false, false, Unix),
+            (&[OTHER_CASE][..], true, false, Unix),
+            (&[DECOMPOSED][..], false, true, Unix),
+            (&[OTHER_CASE, DECOMPOSED][..], true, true, Unix),
+            (&[OTHER_CASE, DOTTED][..], true, false, Windows),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let own = openat(CWD, dir.path(), OFlags::DIRECTORY, Mode::empty()).unwrap();
@@ -85,7 +104,8 @@ mod tests {
             for link in links {
                 fs::hard_link(dir.path().join(PROBE), dir.path().join(link)).unwrap();
             }
-            assert_eq!(ask(own.as_fd()), Some(Folding { case, unicode }));
+            let folding = Folding { case, unicode };
+            assert_eq!(ask(own.as_fd()), Some(Probed { folding, names }));
         }
     }
 

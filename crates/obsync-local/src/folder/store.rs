@@ -27,10 +27,7 @@ impl VaultStore for FolderStore {
     }
 
     fn check_path(&self, path: &VaultPath) -> Result<(), PathProblem> {
-        self.inner
-            .options
-            .names
-            .check(path, self.inner.path.as_os_str().len())
+        self.inner.check_path(path)
     }
 
     async fn identity(&self) -> Result<Option<String>, StoreError> {

@@ -290,3 +290,20 @@ async fn folding_can_be_given_and_else_is_found_out() {
         given
     );
 }
+
+/// On a file system that drops a dot at the end, `etc.` and `etc` would be one folder.
+#[tokio::test]
+async fn where_dots_are_dropped_names_follow_windows() {
+    let (dir, store) = open();
+    store.set_identity("id").await.unwrap();
+    for name in ["etc./a.md", "a:b"] {
+        store.check_path(&path(name)).unwrap();
+    }
+    let probe = dir.path().join(".obsync").join(probe::PROBE);
+    fs::hard_link(&probe, probe.with_file_name(format!("{}.", probe::PROBE))).unwrap();
+    let store = FolderStore::open(dir.path(), FolderOptions::default()).unwrap();
+    for name in ["etc./a.md", "a:b"] {
+        store.check_path(&path(name)).unwrap_err();
+    }
+    store.check_path(&path("etc/a.md")).unwrap();
+}
