@@ -130,8 +130,7 @@ impl Folder {
         make_private(&self.vault_folder(id))?;
         let path = self.records_file(id);
         let line = line(record, &path)?;
-        let mut options = fs::OpenOptions::new();
-        let mut file = options
+        let mut file = private()
             .create(true)
             .append(true)
             .open(&path)
@@ -213,11 +212,34 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
-    fs::write(&temporary, content).map_err(Error::io("write", &temporary))?;
+    // What a program that was killed left may be open to all.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(Error::io("remove", &temporary)(error));
+        }
+        _ => {}
+    }
+    private()
+        .write(true)
+        .create_new(true)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(content))
+        .map_err(Error::io("write", &temporary))?;
     fs::rename(&temporary, path).map_err(Error::io("replace", path))
 }
 
-/// Makes a folder that only its owner can read: `service.json` holds passwords and tokens.
+/// Opens files that only their owner can read: `service.json` holds passwords and tokens.
+fn private() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options
+}
+
+/// Makes a folder that only its owner can read.
 fn make_private(path: &Path) -> Result<(), Error> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]

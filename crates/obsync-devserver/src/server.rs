@@ -1,8 +1,10 @@
 //! A service that listens.
 
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -12,6 +14,9 @@ use crate::builder::Builder;
 use crate::error::Error;
 use crate::http::{self, Tasks};
 use crate::service::Service;
+
+/// How long no connection is taken after one could not be.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers clients on a loopback port until `shutdown` resolves, then ends every connection.
 ///
@@ -32,28 +37,32 @@ pub async fn serve(
     }
     service.set_host(address.to_string());
     let tasks = Tasks::default();
-    let accept = async {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    tasks.spawn(http::connection(service.clone(), tasks.clone(), stream));
-                }
-                // Out of file descriptors, most likely: others have to close first.
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::task::yield_now().await;
-                }
-            }
-        }
-    };
+    let take = |(stream, _)| tasks.spawn(http::connection(service.clone(), tasks.clone(), stream));
     tokio::select! {
-        () = accept => {}
+        () = accept(|| listener.accept(), take) => {}
         () = shutdown => {}
     }
     tasks.stop.cancel();
     tasks.tracker.close();
     tasks.tracker.wait().await;
     Ok(())
+}
+
+/// Takes connections for ever.
+async fn accept<T, F>(next: impl Fn() -> F, mut take: impl FnMut(T))
+where
+    F: Future<Output = io::Result<T>>,
+{
+    loop {
+        match next().await {
+            Ok(connection) => take(connection),
+            // Out of file descriptors, most likely: others have to close first.
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
 }
 
 /// A [`Service`] on a port of its own. Dropping it stops it.
@@ -148,5 +157,29 @@ impl Service {
             stop,
             task,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_waits_where_no_connection_can_be_taken() {
+        let (asked, taken) = (Cell::new(0), Cell::new(0));
+        let next = || async {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                2 | 5 => Ok(()),
+                20 => std::future::pending().await,
+                _ => Err(io::Error::from_raw_os_error(24)),
+            }
+        };
+        let accepted = accept(next, |()| taken.set(taken.get() + 1));
+        let ended = tokio::time::timeout(Duration::from_millis(520), accepted).await;
+        assert!(ended.is_err());
+        assert_eq!((asked.get(), taken.get()), (13, 2));
     }
 }

@@ -126,3 +126,23 @@ fn a_torn_last_record_is_dropped_and_damage_is_named() {
         "{error}"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_also_in_a_folder_open_to_all() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    // As a program that was killed could have left it.
+    fs::write(data.join("service.json.new"), "").unwrap();
+    let service = open(&folder);
+    service.add_account(EMAIL, "pw", None).unwrap();
+    let id = service.add_vault(VaultSpec::managed("V", EMAIL)).unwrap();
+    service.put(&id, "a.md", b"one", Millis(1)).unwrap();
+    for name in ["service.json".into(), format!("vaults/{id}/records.jsonl")] {
+        let mode = data.join(&name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
