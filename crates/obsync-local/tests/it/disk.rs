@@ -2,40 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use bytes::Bytes;
 use obsidian_sync::{Millis, VaultId};
 use obsync_core::{Expect, FileMeta, Folding, Found, Retire, StoreErrorKind, VaultStore as _};
 use obsync_local::{FolderOptions, FolderStore, Trash};
+use tempfile::TempDir;
 
+use crate::privilege::{Mount, without_privileges};
 use crate::support::{kind, meta, names, open, path, put, put_over};
-
-/// A small file system in memory, unmounted when dropped.
-struct Mount(PathBuf);
-
-impl Mount {
-    /// `None`, with a word, where tests may not mount.
-    fn new(at: &Path) -> Option<Self> {
-        fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-            .arg(at)
-            .output()
-            .is_ok_and(|output| output.status.success());
-        if !mounted {
-            eprintln!("SKIPPED: this test needs the right to mount a tmpfs");
-        }
-        mounted.then(|| Self(at.to_owned()))
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[tokio::test]
 async fn looking_at_a_missing_destination_creates_nothing() {
@@ -377,18 +352,18 @@ async fn a_mount_inside_the_tree_is_written_too() {
     assert_eq!(fs::read_to_string(kept).unwrap(), "theirs");
 }
 
-#[tokio::test]
-async fn what_is_not_permitted_is_said_so() {
-    let dir = tempfile::tempdir().unwrap();
+#[test]
+fn what_is_not_permitted_is_said_so() {
+    without_privileges(not_permitted);
+}
+
+async fn not_permitted(dir: TempDir) {
     let root = dir.path().join("notes");
     let store = open(&root);
     put(&store, "closed/a.md", b"a").await.unwrap();
     let closed = root.join("closed");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
-    if fs::write(closed.join("probe"), "").is_ok() {
-        eprintln!("SKIPPED: permissions don't bind this user (root)");
-        return;
-    }
+    fs::write(closed.join("probe"), "").unwrap_err();
     assert_eq!(
         kind(put(&store, "closed/b.md", b"b").await),
         StoreErrorKind::Denied
@@ -417,13 +392,7 @@ async fn a_read_only_disk_is_said_so() {
     };
     let store = open(&root);
     let stamp = put(&store, "a.md", b"a").await.unwrap();
-    let locked = Command::new("mount")
-        .args(["-o", "remount,ro"])
-        .arg(&mount.0)
-        .status()
-        .unwrap()
-        .success();
-    assert!(locked);
+    mount.make_read_only();
     for error in [
         put(&store, "b.md", b"b").await.unwrap_err(),
         store.create_folder(&path("d")).await.unwrap_err(),
