@@ -32,7 +32,7 @@ macro_rules! vault_store_tests {
         $crate::vault_store_tests!(@$how $home: nothing_at_first, marks, publishes_with_parents,
             staged_is_invisible, dropped_leaves_nothing, empty_content, streams,
             absent_never_overwrites, replaces_what_was_expected, keeps_an_edit,
-            nothing_to_replace, one_of_many_wins, many_at_once, sweeps_leftovers, hard_names,
+            keeps_an_edit_while_content_waits, nothing_to_replace, one_of_many_wins, many_at_once, sweeps_leftovers, hard_names,
             folding_is_told, carries_the_time, copies, copies_only_what_was_expected, renames,
             renames_over_nothing, sets_aside, sets_aside_over_nothing, removes,
             removes_only_what_was_expected, removes_many, trashes, folders, no_folder_over_a_file,

@@ -20,6 +20,7 @@ pub async fn nothing_at_first(home: &impl VaultHome) {
         );
         assert_eq!(store.hash(&path("a/b")).await.unwrap(), None);
         store.sweep().await.unwrap();
+        assert_eq!(store.rescued().await.unwrap(), [""; 0]);
         store.flush().await.unwrap();
     }
 }
@@ -201,6 +202,45 @@ pub async fn keeps_an_edit(home: &impl VaultHome) {
         home.trashed().await.unwrap_or_default(),
         Vec::<Vec<u8>>::new()
     );
+}
+
+/// So is one that comes while content waits, staged in whichever way; the content can be used after.
+pub async fn keeps_an_edit_while_content_waits(home: &impl VaultHome) {
+    let store = home.open().await;
+    let source = new(&*store, "source.md", b"two").await;
+    for at in ["a.md", "b.md", "c.md"] {
+        let written = new(&*store, at, b"one").await;
+        let place = path(at);
+        let staged = match at {
+            "a.md" => store.stage(&place, Bytes::from("two"), meta(b"two")).await,
+            "b.md" => {
+                let from = path("source.md");
+                store.stage_copy(&from, &source, &place, meta(b"two")).await
+            }
+            _ => {
+                let mut writer = store.stage_stream(&place, 3).await.unwrap();
+                writer.write(Bytes::from("two")).await.unwrap();
+                writer.finish(meta(b"two")).await
+            }
+        };
+        home.write(at, b"eno").await;
+        let expect = Expect::Is(written);
+        let refused = store.publish(staged.unwrap(), &expect, Retire::Trash).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.error.kind, StoreErrorKind::Changed, "{at}");
+        assert_eq!(home.read(at).await.as_deref(), Some(&b"eno"[..]));
+        let aside = path(&format!("kept/{at}"));
+        store.set_aside(&place, &aside).await.unwrap();
+        let staged = refused.staged.expect("content is handed back");
+        let published = store
+            .publish(staged, &Expect::Absent, Retire::Discard)
+            .await;
+        published.unwrap();
+        assert_eq!(home.read(at).await.as_deref(), Some(&b"two"[..]));
+        let kept = home.read(aside.as_str()).await;
+        assert_eq!(kept.as_deref(), Some(&b"eno"[..]));
+    }
+    assert_eq!(store.rescued().await.unwrap(), [""; 0]);
 }
 
 /// A file that is gone is not what was expected.

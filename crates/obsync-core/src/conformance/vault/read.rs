@@ -86,6 +86,10 @@ pub async fn lists(home: &impl VaultHome) {
         size: 5,
     };
     assert_eq!(found("b/c/local.md"), local);
+    for listed in &listed {
+        let inspected = store.inspect(&listed.path, None).await.unwrap();
+        assert_eq!(inspected, listed.found, "{:?}", listed.path);
+    }
 }
 
 /// What is below a dot-folder is nobody's business, but for the config folder at the root.
