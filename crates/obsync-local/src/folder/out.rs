@@ -192,6 +192,10 @@ impl Inner {
 
     /// Keeps what is not ours and has no place in the tree any more, where no sweep removes it.
     pub(super) fn rescue(&self, from: Place<'_>, leaf: &str) -> Result<(), StoreError> {
+        if look(from.folder, from.name) == Ok(Seen::Absent) {
+            // It found its place: a step was taken, and only its answer is lost.
+            return Ok(());
+        }
         let folder = Self::kept_path();
         let deed = || {
             let (tmp, folder) = (Self::tmp_path(), self.path.join(&folder));

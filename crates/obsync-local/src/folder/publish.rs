@@ -158,7 +158,10 @@ impl Inner {
                 }
                 Err(Errno::XDEV) => Err(Refused::Elsewhere),
                 Err(Errno::EXIST) => Err(not_expected(seen(place.folder)?, path).into()),
-                failed => Ok(failed.naming(deed)?),
+                Err(error) => {
+                    *ready.ours = Self::holds(ready.place(), ready.id);
+                    Ok(Err(error).naming(deed)?)
+                }
             };
         };
         let (before, mode) = match seen(place.folder)? {
@@ -189,8 +192,11 @@ impl Inner {
         let Target { place, path } = target;
         let deed = || cant_publish(path);
         self.call_out(ready, before, place.name).context(deed)?;
-        match self.moves.exchange(ready.place(), *place) {
+        let exchanged = self.moves.exchange(ready.place(), *place);
+        match exchanged {
             Ok(()) => {}
+            // It was done after all, and only the answer is lost.
+            Err(_) if !Self::holds(ready.place(), ready.id) => {}
             Err(Errno::XDEV) => return Err(Refused::Elsewhere),
             Err(Errno::NOENT) => return Err(not_expected(Seen::Absent, path).into()),
             Err(error) if unsupported(error) => {
@@ -198,11 +204,11 @@ impl Inner {
                 if !Self::holds(*place, before) {
                     return Err(not_expected(Seen::Absent, path).into());
                 }
-                self.moves.rename(ready.place(), *place).naming(deed)?;
-                *ready.ours = false;
-                return Ok(());
+                let renamed = self.moves.rename(ready.place(), *place);
+                *ready.ours = renamed.is_err() && Self::holds(ready.place(), ready.id);
+                return Ok(renamed.naming(deed)?);
             }
-            failed => failed.naming(deed)?,
+            Err(_) => return Ok(exchanged.naming(deed)?),
         }
         *ready.ours = false;
         if Self::holds(ready.place(), before) {
@@ -230,9 +236,14 @@ impl Inner {
             name: &name,
             ..ready.place()
         };
-        self.moves.rename(ready.place(), place)?;
-        *ready.name = name;
-        Ok(())
+        let called = self.moves.rename(ready.place(), place);
+        // An answer may be lost, and the step taken all the same.
+        let done = called.is_ok() || Self::holds(place, ready.id);
+        if done {
+            *ready.name = name;
+            return Ok(());
+        }
+        called
     }
 
     /// Undoes an exchange that brought out what somebody wrote.
@@ -243,11 +254,12 @@ impl Inner {
     ) -> Result<StoreError, StoreError> {
         let Target { place, path } = target;
         let refused = not_expected(Seen::Absent, path);
-        match self.moves.exchange(ready.place(), *place) {
-            Ok(()) if Self::holds(ready.place(), ready.id) => {
-                *ready.ours = true;
-                Ok(refused)
-            }
+        let undone = self.moves.exchange(ready.place(), *place);
+        if Self::holds(ready.place(), ready.id) {
+            *ready.ours = true;
+            return Ok(refused);
+        }
+        match undone {
             // Someone wrote twice, before and after the exchange. Both are theirs.
             Ok(()) => self.rescue(ready.place(), place.name).map(|()| refused),
             // What we had put there was removed.

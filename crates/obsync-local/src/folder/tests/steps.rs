@@ -68,10 +68,12 @@ enum Meddling {
     Remove,
     /// The step fails.
     Fail,
+    /// The step is taken, but its answer is lost: it looks as if it had failed.
+    Lost,
     /// The process is killed.
     Kill,
 }
-use Meddling::{Fail, Kill, Remove, Save, SaveNew};
+use Meddling::{Fail, Kill, Lost, Remove, Save, SaveNew};
 
 /// The steps of a change and what comes before them.
 type Script = Vec<(usize, Meddling)>;
@@ -159,6 +161,12 @@ fn run(deed: Deed, system: System, script: &Script) -> usize {
                         let _ = fs::remove_file(root.join("a.md"));
                     }
                     Fail => result = Err(Errno::IO),
+                    Lost => {
+                        if result.is_ok() {
+                            take(step, places);
+                        }
+                        result = Err(Errno::IO);
+                    }
                     Kill => {
                         others.dead = true;
                         drop(others);
@@ -226,6 +234,18 @@ fn run(deed: Deed, system: System, script: &Script) -> usize {
     others.reached
 }
 
+fn take(step: Step, places: &[Place<'_>]) {
+    let moves = moves::Moves::default();
+    let _ = match (step, places) {
+        (Step::Exchange, [a, b]) => moves.exchange(*a, *b),
+        (Step::RenameNew, [a, b]) => moves.rename_new(*a, *b),
+        (Step::Link, [a, b]) => moves.link(*a, *b),
+        (Step::Rename, [a, b]) => moves.rename(*a, *b),
+        (Step::Unlink, [place]) => moves.unlink(*place),
+        _ => Ok(()),
+    };
+}
+
 /// The texts of the files right in a folder: those beside their target, or the others.
 fn texts(folder: &Path, beside: bool) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
@@ -263,17 +283,26 @@ fn every(deed: Deed, system: System, script: &mut Script, meddlings: &[Meddling]
 
 fn whatever_happens(deed: Deed) {
     use System::{Links, Mounted, MountedLinks, Whole};
+    // What others do where nothing of the deed is makes no difference.
+    let (all, few) = match deed {
+        Deed::PublishNew => (
+            &[SaveNew, Fail, Lost, Kill][..],
+            [SaveNew, Fail, Lost, Kill],
+        ),
+        Deed::PublishOver | Deed::Remove => (
+            &[Save, Remove, Fail, Lost, Kill][..],
+            [Save, Fail, Lost, Kill],
+        ),
+        Deed::Rename | Deed::SetAside => (
+            &[Save, SaveNew, Remove, Fail, Lost, Kill][..],
+            [Save, Fail, Lost, Kill],
+        ),
+    };
     for system in [Whole, Links, Mounted, MountedLinks] {
         assert_eq!(run(deed, system, &Vec::new()), 0);
-        every(
-            deed,
-            system,
-            &mut Vec::new(),
-            &[Save, SaveNew, Remove, Fail, Kill],
-            2,
-        );
+        every(deed, system, &mut Vec::new(), all, 2);
         if matches!(system, Whole | Mounted) {
-            every(deed, system, &mut Vec::new(), &[Save, Fail, Kill], 3);
+            every(deed, system, &mut Vec::new(), &few, 3);
         }
     }
 }
