@@ -34,10 +34,12 @@ pub(crate) fn folder_at(path: &Path) -> io::Result<()> {
 /// One call here is for all that came before.
 pub(crate) fn settle(open: BorrowedFd<'_>) -> rustix::io::Result<()> {
     #[cfg(target_vendor = "apple")]
-    match rustix::fs::fcntl_fullfsync(open) {
-        // Not every file system knows it; these have their own ways.
-        Err(error) if !matches!(error, Errno::IO | Errno::NOSPC) => Ok(()),
-        settled => settled,
+    {
+        match rustix::fs::fcntl_fullfsync(open) {
+            // Not every file system knows it; those that don't have their own ways.
+            Err(error) if !matches!(error, Errno::IO | Errno::NOSPC) => Ok(()),
+            settled => settled,
+        }
     }
     #[cfg(not(target_vendor = "apple"))]
     {

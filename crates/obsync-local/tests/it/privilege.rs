@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A small file system in memory, unmounted when dropped.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub(crate) struct Mount(PathBuf);
 
 impl Mount {
