@@ -1,57 +1,43 @@
-//! [`Bucket`]: one bucket, set up once, and the requests that obsync makes of it.
+//! [`Bucket`]: one bucket, set up once, and the requests about single objects that obsync makes of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::ExponentialBuilder;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredentialProvider, Checksum};
-use object_store::client::{HttpRequestBody, HttpService as _};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use object_store::PutPayload;
+use object_store::aws::AwsCredentialProvider;
 use object_store::path::Path;
-use object_store::{
-    Attribute, Attributes, BackoffConfig, ObjectStoreExt as _, PutOptions, RetryConfig, TagSet,
-};
-use obsync_core::{Expect, FileMeta, Stamp, StoreError, StoreErrorKind};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use obsync_core::{Expect, FileMeta, Stamp, StoreError};
+use serde::Deserialize;
+use sha2::Digest as _;
 
+use crate::ask::{Ask, encoded};
 use crate::fault::{Fault, Scene};
-use crate::object::{Head, condition, content_type, if_match, metadata, read_head, stamp};
+use crate::object::{
+    Head, age, condition, content_type, if_match, metadata, read_head, stamp, version_id,
+};
 use crate::settings::S3Settings;
 use crate::wire::Wire;
 
-/// What SigV4 leaves as it is.
-const STRICT: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-const STRICT_KEY: AsciiSet = STRICT.remove(b'/');
-
 /// One bucket. Clones share connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Bucket(Arc<Inner>);
+pub(crate) struct Bucket {
+    inner: Arc<Inner>,
+    patience: Duration,
+}
 
 #[derive(Debug)]
 struct Inner {
-    store: AmazonS3,
     wire: Wire,
-    bucket_url: String,
+    url: String,
     scene: Scene,
     backoff: ExponentialBuilder,
-    storage_class: Option<String>,
-    tags: Vec<(String, String)>,
-}
-
-/// One request of our own.
-pub(crate) struct Ask<'a> {
-    pub(crate) method: Method,
-    /// The key; empty for the bucket.
-    pub(crate) key: &'a str,
-    pub(crate) query: &'a [(&'a str, &'a str)],
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    storage_class: Option<HeaderValue>,
+    tags: Option<HeaderValue>,
 }
 
 impl Bucket {
@@ -60,38 +46,10 @@ impl Bucket {
         credentials: AwsCredentialProvider,
     ) -> Result<Self, StoreError> {
         let address = settings.address()?;
-        let wire = Wire::new(settings, &address.region, Arc::clone(&credentials))?;
-        let retries = settings.attempts.saturating_sub(1) as usize;
-        let retry = RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: settings.first_pause,
-                max_backoff: Duration::from_secs(5),
-                base: 3.0,
-            },
-            max_retries: retries,
-            retry_timeout: Duration::from_secs(60),
-        };
-        let store = AmazonS3Builder::new()
-            .with_bucket_name(&settings.bucket)
-            .with_region(&address.region)
-            .with_endpoint(&address.endpoint)
-            .with_virtual_hosted_style_request(address.virtual_hosted)
-            .with_allow_http(true)
-            // Ours, though signing is the wire's business: never object_store's own chain.
-            .with_credentials(credentials)
-            .with_skip_signature(true)
-            .with_checksum_algorithm(Checksum::SHA256)
-            .with_retry(retry)
-            .with_http_connector(wire.clone())
-            .build()
-            .map_err(|error| {
-                let what = "can't set up the S3 client";
-                StoreError::new(StoreErrorKind::Unusable, what).with_source(error)
-            })?;
-        Ok(Self(Arc::new(Inner {
-            store,
+        let wire = Wire::new(settings, &address.region, credentials)?;
+        let inner = Inner {
             wire,
-            bucket_url: address.bucket_url,
+            url: address.bucket_url,
             scene: Scene {
                 bucket: settings.bucket.clone(),
                 region: address.region,
@@ -99,49 +57,53 @@ impl Bucket {
             backoff: ExponentialBuilder::default()
                 .with_jitter()
                 .with_min_delay(settings.first_pause)
+                .with_max_delay(Duration::from_secs(5))
                 .with_factor(3.0)
-                .with_max_times(retries),
-            storage_class: settings.storage_class.clone(),
-            tags: settings.tags.clone(),
-        })))
+                .with_max_times(settings.attempts.saturating_sub(1) as usize),
+            storage_class: settings.storage_class_header()?,
+            tags: settings.tags_header()?,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            patience: settings.patience,
+        })
+    }
+
+    /// The same, for requests that may not wait for longer than this.
+    pub(crate) fn within(&self, patience: Duration) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            patience: patience.min(self.patience),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.0.scene.bucket
+        &self.inner.scene.bucket
     }
 
-    pub(crate) fn store(&self) -> &AmazonS3 {
-        &self.0.store
+    pub(crate) fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.inner.wire
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    pub(crate) fn backoff(&self) -> ExponentialBuilder {
+        self.inner.backoff
     }
 
     /// A fault in words; see [`Scene::error`].
     pub(crate) fn error(&self, fault: Fault, action: &str, key: &str) -> StoreError {
-        self.0.scene.error(fault, action, key)
+        self.inner.scene.error(fault, action, key)
     }
 
     /// How a vault's object is written: its mark, its type, its class and tags.
-    pub(crate) fn options(&self, key: &Path, meta: &FileMeta) -> PutOptions {
-        let mut attributes = Attributes::new();
-        for (name, value) in metadata(meta) {
-            attributes.insert(Attribute::Metadata(name.into()), value.into());
-        }
-        attributes.insert(Attribute::ContentType, content_type(key.as_ref()).into());
-        if let Some(class) = &self.0.storage_class {
-            attributes.insert(Attribute::StorageClass, class.clone().into());
-        }
-        let mut tags = TagSet::default();
-        for (name, value) in &self.0.tags {
-            tags.push(name, value);
-        }
-        PutOptions {
-            attributes,
-            tags,
-            ..PutOptions::default()
-        }
-    }
-
-    /// The headers that make a copy what [`Bucket::options`] makes of a put.
-    pub(crate) fn copy_headers(&self, key: &Path, meta: &FileMeta) -> HeaderMap {
+    pub(crate) fn dressed(&self, key: &Path, meta: &FileMeta) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let mut set = |name: &str, value: &str| {
             if let (Ok(name), Ok(value)) =
@@ -150,75 +112,100 @@ impl Bucket {
                 headers.insert(name, value);
             }
         };
-        set("x-amz-metadata-directive", "REPLACE");
-        for (name, value) in metadata(meta) {
+        for (name, value) in metadata(key.as_ref(), meta) {
             set(&format!("x-amz-meta-{name}"), &value);
         }
         set("content-type", &content_type(key.as_ref()));
+        if let Some(class) = &self.inner.storage_class {
+            headers.insert("x-amz-storage-class", class.clone());
+        }
+        if let Some(tags) = &self.inner.tags {
+            headers.insert("x-amz-tagging", tags.clone());
+        }
+        headers
+    }
+
+    /// The headers that make a copy what [`Bucket::dressed`] makes of a put.
+    pub(crate) fn dressed_copy(&self, key: &Path, meta: &FileMeta) -> HeaderMap {
+        let mut headers = self.dressed(key, meta);
+        let replace = HeaderValue::from_static("REPLACE");
+        if headers.contains_key("x-amz-tagging") {
+            headers.insert("x-amz-tagging-directive", replace.clone());
+        }
+        headers.insert("x-amz-metadata-directive", replace);
         // Else S3 keeps the checksum of another algorithm, or none.
-        set("x-amz-checksum-algorithm", "SHA256");
-        if let Some(class) = &self.0.storage_class {
-            set("x-amz-storage-class", class);
-        }
-        if !self.0.tags.is_empty() {
-            let mut tags = url::form_urlencoded::Serializer::new(String::new());
-            tags.extend_pairs(&self.0.tags);
-            set("x-amz-tagging-directive", "REPLACE");
-            set("x-amz-tagging", &tags.finish());
-        }
+        let algorithm = HeaderValue::from_static("SHA256");
+        headers.insert("x-amz-checksum-algorithm", algorithm);
         headers
     }
 
     /// What is at a key.
     pub(crate) async fn head(&self, key: &Path) -> Result<Option<Head>, Fault> {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-amz-checksum-mode", HeaderValue::from_static("ENABLED"));
-        let ask = Ask {
-            method: Method::HEAD,
-            key: key.as_ref(),
-            query: &[],
-            headers,
-            body: Bytes::new(),
-        };
+        let mode = HeaderName::from_static("x-amz-checksum-mode");
+        let mode = (mode, HeaderValue::from_static("ENABLED"));
+        let ask = Ask::new(Method::HEAD, key.as_ref()).headers(HeaderMap::from_iter([mode]));
         match self.ask(&ask).await {
-            Ok(answer) => Ok(Some(read_head(answer.headers()))),
+            Ok(answer) => {
+                let (parts, _) = answer.into_parts();
+                Ok(Some(read_head(key.as_ref(), parts.headers)))
+            }
             Err(fault) if fault.is_absent() => Ok(None),
             Err(fault) => Err(fault),
         }
     }
 
-    /// A small object's bytes, with its stamp and version.
-    pub(crate) async fn read(&self, key: &Path) -> Result<Option<Read>, Fault> {
-        let read = async {
-            let found = self.0.store.get(key).await?;
-            let (e_tag, version) = (found.meta.e_tag.clone(), found.meta.version.clone());
-            let bytes = found.bytes().await?;
-            Ok::<_, object_store::Error>(Read {
-                stamp: stamp(e_tag.as_deref(), bytes.len() as u64),
-                version,
-                bytes,
-            })
-        };
-        match read.await.map_err(Fault::from) {
-            Ok(read) => Ok(Some(read)),
+    /// A small object's bytes, or the first of a larger one's, with what there is to know of it.
+    pub(crate) async fn read(&self, key: &Path, most: Option<u64>) -> Result<Option<Read>, Fault> {
+        let mut ask = Ask::new(Method::GET, key.as_ref());
+        if let Some(most) = most {
+            let range = HeaderValue::from_str(&format!("bytes=0-{}", most.saturating_sub(1)));
+            let range = range.expect("digits are plain ASCII");
+            ask.headers.insert(http::header::RANGE, range);
+        }
+        match self.ask(&ask).await {
+            Ok(answer) => {
+                let (parts, bytes) = answer.into_parts();
+                let size = whole_size(&parts.headers).unwrap_or(bytes.len() as u64);
+                Ok(Some(Read {
+                    stamp: stamp(e_tag_of(&parts.headers), size),
+                    size,
+                    version: version_id(&parts.headers),
+                    age: age(&parts.headers),
+                    bytes,
+                }))
+            }
             Err(fault) if fault.is_absent() => Ok(None),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Puts an object with these headers, whose content has this digest.
+    pub(crate) async fn put(
+        &self,
+        key: &Path,
+        headers: HeaderMap,
+        content: PutPayload,
+        digest: &[u8; 32],
+    ) -> Result<Put, Fault> {
+        let size = content.content_length() as u64;
+        let ask = Ask::new(Method::PUT, key.as_ref())
+            .headers(headers)
+            .headers(HeaderMap::from_iter([checksum(digest)]))
+            .body(content);
+        let answer = self.ask(&ask).await?;
+        Ok(Put {
+            stamp: stamp(e_tag_of(answer.headers()), size),
+            version: version_id(answer.headers()),
+        })
     }
 
     /// Deletes what is at a key; on a service that knows the condition, only if it is `stamp`.
     pub(crate) async fn delete(&self, key: &Path, only: Option<&Stamp>) -> Result<(), Fault> {
-        let mut headers = HeaderMap::new();
+        let mut ask = Ask::new(Method::DELETE, key.as_ref());
         if let Some(stamp) = only {
-            headers.insert(http::header::IF_MATCH, if_match(stamp));
+            let name = http::header::IF_MATCH;
+            ask.headers.insert(name, if_match(stamp));
         }
-        let ask = Ask {
-            method: Method::DELETE,
-            key: key.as_ref(),
-            query: &[],
-            headers,
-            body: Bytes::new(),
-        };
         match self.ask(&ask).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.is_absent() => Ok(()),
@@ -226,93 +213,76 @@ impl Bucket {
         }
     }
 
-    /// Copies one object within the bucket, if the source is still `stamp` and, on a service that
-    /// knows the condition, the target is as expected.
+    /// Copies one object within the bucket, if the source is still `from_stamp` and, on a service that
+    /// knows the condition, the target is as expected. Gives the copy's ETag, where S3 tells it.
     pub(crate) async fn copy(
         &self,
         from: &Path,
         from_stamp: &Stamp,
         to: &Path,
         expect: &Expect,
-        mut headers: HeaderMap,
-    ) -> Result<(), Fault> {
-        let source = format!(
-            "{}/{}",
-            self.name(),
-            utf8_percent_encode(from.as_ref(), &STRICT_KEY)
-        );
+        headers: HeaderMap,
+    ) -> Result<Option<String>, Fault> {
+        #[derive(Deserialize)]
+        struct Copied {
+            #[serde(rename = "ETag")]
+            e_tag: Option<String>,
+        }
+        let source = format!("{}/{}", self.name(), encoded(from.as_ref()));
         let source = HeaderValue::from_str(&source).expect("an encoded key is plain ASCII");
-        headers.insert("x-amz-copy-source", source);
-        headers.insert("x-amz-copy-source-if-match", if_match(from_stamp));
-        headers.extend(condition(expect));
-        let ask = Ask {
-            method: Method::PUT,
-            key: to.as_ref(),
-            query: &[],
-            headers,
-            body: Bytes::new(),
-        };
+        let mut ask = Ask::new(Method::PUT, to.as_ref())
+            .headers(headers)
+            .headers(condition(expect));
+        ask.headers.insert("x-amz-copy-source", source);
+        let name = "x-amz-copy-source-if-match";
+        ask.headers.insert(name, if_match(from_stamp));
         let answer = self.ask(&ask).await?;
-        // S3 may find out that it can't copy after it has begun to answer.
-        let body = String::from_utf8_lossy(answer.body());
-        if body.contains("<Error>") {
-            return Err(Fault::answered(
-                http::StatusCode::INTERNAL_SERVER_ERROR,
-                &body,
-            ));
-        }
-        Ok(())
-    }
-
-    /// Sends a request of our own, again where that can help.
-    pub(crate) async fn ask(&self, ask: &Ask<'_>) -> Result<Response<Bytes>, Fault> {
-        let once = || async {
-            let request = self.request(ask);
-            let answer = self.0.wire.call(request).await;
-            let answer = answer.map_err(|error| Fault::unanswered(&error))?;
-            let (parts, body) = answer.into_parts();
-            let body: Vec<Bytes> = body
-                .bytes_stream()
-                .try_collect()
-                .await
-                .map_err(|error| Fault::unanswered(&error))?;
-            let body = Bytes::from(body.concat());
-            if parts.status.is_success() {
-                Ok(Response::from_parts(parts, body))
-            } else {
-                let text = String::from_utf8_lossy(&body);
-                Err(Fault::answered(parts.status, &text))
-            }
-        };
-        once.retry(self.0.backoff).when(Fault::may_pass).await
-    }
-
-    fn request(&self, ask: &Ask<'_>) -> http::Request<HttpRequestBody> {
-        let mut uri = self.0.bucket_url.clone();
-        if ask.key.is_empty() {
-            uri.push('/');
-        } else {
-            uri.push('/');
-            uri.extend(utf8_percent_encode(ask.key, &STRICT_KEY));
-        }
-        for (index, (name, value)) in ask.query.iter().enumerate() {
-            uri.push(if index == 0 { '?' } else { '&' });
-            uri.extend(utf8_percent_encode(name, &STRICT));
-            uri.push('=');
-            uri.extend(utf8_percent_encode(value, &STRICT));
-        }
-        let mut request = http::Request::new(HttpRequestBody::from(ask.body.clone()));
-        *request.method_mut() = ask.method.clone();
-        *request.uri_mut() = uri.parse().expect("an encoded URL");
-        *request.headers_mut() = ask.headers.clone();
-        request
+        let text = String::from_utf8_lossy(answer.body());
+        let copied = quick_xml::de::from_str::<Copied>(&text);
+        Ok(copied.ok().and_then(|copied| copied.e_tag))
     }
 }
 
-/// A small object that was read.
+/// A small object that was read, or the beginning of a larger one.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) stamp: Stamp,
+    /// Of the whole object, in bytes.
+    pub(crate) size: u64,
     pub(crate) version: Option<String>,
+    /// How long ago it was written, by the service's own clock.
+    pub(crate) age: Option<Duration>,
     pub(crate) bytes: Bytes,
+}
+
+/// An object that was put.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) stamp: Stamp,
+    pub(crate) version: Option<String>,
+}
+
+pub(crate) fn e_tag_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(http::header::ETAG)?.to_str().ok()
+}
+
+/// How large an object is of which a part was asked for.
+fn whole_size(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get(http::header::CONTENT_RANGE)?.to_str().ok()?;
+    range.rsplit_once('/')?.1.parse().ok()
+}
+
+/// The header that lets S3 check what it took.
+pub(crate) fn checksum(digest: &[u8; 32]) -> (HeaderName, HeaderValue) {
+    let sum = HeaderValue::from_str(&BASE64_STANDARD.encode(digest));
+    let name = HeaderName::from_static("x-amz-checksum-sha256");
+    (name, sum.expect("base64 is plain ASCII"))
+}
+
+pub(crate) fn digest_of(content: &PutPayload) -> [u8; 32] {
+    let mut hasher = sha2::Sha256::new();
+    for piece in content {
+        hasher.update(piece);
+    }
+    hasher.finalize().into()
 }

@@ -13,7 +13,8 @@ use obsync_core::Stamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::bucket::{Ask, Bucket};
+use crate::ask::Ask;
+use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::object::e_tag;
 
@@ -100,13 +101,10 @@ impl Bucket {
             http::header::CONTENT_TYPE,
             HeaderValue::from_static("application/xml"),
         );
-        let ask = Ask {
-            method: Method::POST,
-            key: "",
-            query: &[("delete", "")],
-            headers,
-            body: Bytes::from(body),
-        };
+        let ask = Ask::new(Method::POST, "")
+            .query(&[("delete", "")])
+            .headers(headers)
+            .body(Bytes::from(body));
         let answer = self.ask(&ask).await?;
         let text = String::from_utf8_lossy(answer.body());
         let outcome: Outcome =

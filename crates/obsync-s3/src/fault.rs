@@ -2,15 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr as _;
+use std::time::Duration;
 
 use http::StatusCode;
+use object_store::client::{HttpError, HttpErrorKind};
 use obsync_core::{StoreError, StoreErrorKind, escape_name};
 
 use crate::credentials::NoCredentials;
 
 /// A request that did not succeed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fault {
     /// The answer's status; `None` when there was no answer.
     pub(crate) status: Option<StatusCode>,
@@ -20,6 +21,8 @@ pub(crate) struct Fault {
     region: Option<String>,
     /// S3's sentence, or the transport's.
     message: String,
+    /// Whether the request may have had its effect all the same, at this try or at one before.
+    pub(crate) doubt: bool,
 }
 
 /// Our own word, where a request could not even be signed.
@@ -47,7 +50,20 @@ impl Fault {
             code: element(body, "Code"),
             region: element(body, "Region"),
             message,
+            doubt: status.is_server_error(),
         }
+    }
+
+    /// From an answer that names the bucket's region beside its body, as redirects do.
+    pub(crate) fn in_region(mut self, region: &str) -> Self {
+        self.region.get_or_insert_with(|| region.to_owned());
+        self
+    }
+
+    /// From an answer that began as a success, and is an error.
+    pub(crate) fn answered_late(body: &str) -> Self {
+        let code = element(body, "Code").unwrap_or_default();
+        Self::told(&code, &element(body, "Message").unwrap_or_default())
     }
 
     /// From an answer about one object of many, which has no status of its own.
@@ -66,6 +82,18 @@ impl Fault {
             code: Some(code.to_owned()),
             region: None,
             message: message.to_owned(),
+            doubt: status.is_server_error(),
+        }
+    }
+
+    /// Nothing came for so long.
+    pub(crate) fn silent(limit: Duration) -> Self {
+        Self {
+            status: None,
+            code: None,
+            region: None,
+            message: format!("nothing came for {} s", limit.as_secs_f32()),
+            doubt: true,
         }
     }
 
@@ -79,15 +107,20 @@ impl Fault {
                     code: Some(NO_CREDENTIALS.to_owned()),
                     region: None,
                     message: none.to_string(),
+                    doubt: false,
                 };
             }
             cause = found.source();
         }
+        let unsent = error
+            .downcast_ref::<HttpError>()
+            .is_some_and(|error| error.kind() == HttpErrorKind::Connect);
         Self {
             status: None,
             code: None,
             region: None,
             message: chain(error),
+            doubt: !unsent,
         }
     }
 
@@ -102,6 +135,11 @@ impl Fault {
         self.status == Some(StatusCode::PRECONDITION_FAILED)
     }
 
+    /// A part was asked for of an object without content.
+    pub(crate) fn is_empty_range(&self) -> bool {
+        self.status == Some(StatusCode::RANGE_NOT_SATISFIABLE)
+    }
+
     /// Another conditional request for the same key was under way.
     pub(crate) fn is_conflict(&self) -> bool {
         self.status == Some(StatusCode::CONFLICT)
@@ -109,35 +147,22 @@ impl Fault {
 
     /// Whether the same request may pass on a second try.
     pub(crate) fn may_pass(&self) -> bool {
-        match self.status {
-            None => self.code.is_none(),
-            Some(status) => status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
+        let Some(status) = self.status else {
+            return self.code.is_none();
+        };
+        match status {
+            StatusCode::NOT_IMPLEMENTED | StatusCode::INSUFFICIENT_STORAGE => false,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
+            // S3's word for a body that came too slowly.
+            StatusCode::BAD_REQUEST => self.code.as_deref() == Some("RequestTimeout"),
+            status => status.is_server_error(),
         }
     }
 
-    /// Whether the request may have had its effect though no answer told so.
+    /// Whether what was asked for may be there though no answer told so: by this request, or by one
+    /// like it that an earlier run sent.
     pub(crate) fn may_be_done(&self) -> bool {
-        self.is_unmet() || self.is_conflict() || self.may_pass()
-    }
-}
-
-/// How object_store's error for an answer begins. Its type is private; the tests of refusals, of
-/// SlowDown and of conditions that are not met would notice a change of the words.
-const ANSWERED: &str = "Server returned non-2xx status code: ";
-
-impl From<object_store::Error> for Fault {
-    fn from(error: object_store::Error) -> Self {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(found) = cause {
-            let text = found.to_string();
-            if let Some(answer) = text.strip_prefix(ANSWERED)
-                && let Some(Ok(status)) = answer.get(..3).map(StatusCode::from_str)
-            {
-                return Self::answered(status, answer);
-            }
-            cause = found.source();
-        }
-        Self::unanswered(&error)
+        self.is_unmet() || self.is_conflict() || self.is_absent() || self.doubt
     }
 }
 

@@ -116,7 +116,7 @@ pub(crate) async fn choose(
 /// The id of the vault whose mark a prefix bears.
 async fn owner(bucket: &Bucket, prefix: &str) -> Result<Option<String>, StoreError> {
     let key = plain_key(&format!("{prefix}{}id.json", keys::OWN_FOLDER))?;
-    let read = bucket.read(&key).await;
+    let read = bucket.read(&key, None).await;
     let read = read.map_err(|fault| bucket.error(fault, "s3:GetObject", key.as_ref()))?;
     Ok(read.and_then(|read| {
         let value: serde_json::Value = serde_json::from_slice(&read.bytes).ok()?;

@@ -19,9 +19,9 @@ use crate::home::{
 use crate::lease::Lease;
 use crate::object::size_of;
 use crate::objects::{Inner as Files, S3VaultStore};
-use crate::register::{Register, Version};
+use crate::register::Register;
 use crate::settings::{S3Settings, folder};
-use crate::state::{Core, Document, S3StateStore, read, read_status};
+use crate::state::{Core, Found, Head, S3StateStore, read, read_status, read_whole};
 
 /// How many states are asked for at once while preloading.
 const SIDE_BY_SIDE: usize = 8;
@@ -62,6 +62,13 @@ struct Parts {
 pub(crate) struct Session {
     state: Arc<Core>,
     files: Arc<Files>,
+}
+
+/// A run's end: what it looked at is not kept until the next one looks anew.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.files.rest();
+    }
 }
 
 /// One store's insides, as one session uses them.
@@ -164,7 +171,7 @@ impl S3Homes {
         let found = read(&registers[0]).await?;
         let prefix = match &found {
             // Chosen once, whatever the vault is called now.
-            Some((document, _)) => document.prefix.clone(),
+            Some(found) => found.head.prefix.clone(),
             None => choose(&self.0.bucket, &self.0.settings, about).await?,
         };
         place.vault = Some(about.vault.clone());
@@ -216,8 +223,9 @@ impl S3Homes {
         if place.kept.is_some() || place.session.strong_count() > 0 {
             return Ok(());
         }
-        if let Some(found) = read(&registers[0]).await? {
-            let prefix = found.0.prefix.clone();
+        // What is loaded ahead is loaded whole.
+        if let Some(found) = read_whole(&registers[0]).await? {
+            let prefix = found.head.prefix.clone();
             place.vault = Some(vault.clone());
             place.kept = Some(self.parts(vault, registers, prefix, Some(found))?);
         }
@@ -244,17 +252,17 @@ impl S3Homes {
     /// When it can't be read, or is damaged or of a newer obsync.
     pub async fn look(&self, vault: &VaultId) -> Result<Option<Known>, StoreError> {
         let [state, status, lease] = usual_registers(&self.0.bucket, &self.0.settings, vault)?;
-        let Some((document, _)) = read(&state).await? else {
+        let Some(Found { head, .. }) = read(&state).await? else {
             return Ok(None);
         };
-        check_vault(&state, vault, &document)?;
+        check_vault(&state, vault, &head)?;
         let lease = Lease::new(lease, Arc::clone(&self.0.clock));
         let (status, lease_held) =
             futures_util::future::try_join(read_status(&status), lease.is_held_by_anyone()).await?;
         Ok(Some(Known {
-            counts: document.entries.counts(),
-            prefix: document.prefix,
-            header: document.header,
+            counts: head.counts,
+            prefix: head.prefix,
+            header: head.header,
             status,
             lease_held,
         }))
@@ -287,7 +295,7 @@ impl S3Homes {
         vault: &VaultId,
         registers: [Register; 3],
         prefix: String,
-        found: Option<(Document, Version)>,
+        found: Option<Found>,
     ) -> Result<Arc<Parts>, StoreError> {
         let Inner {
             settings,
@@ -295,11 +303,11 @@ impl S3Homes {
             clock,
             ..
         } = &*self.0;
-        if let Some((document, _)) = &found {
-            check_vault(&registers[0], vault, document)?;
+        if let Some(found) = &found {
+            check_vault(&registers[0], vault, &found.head)?;
         }
         check_prefix(settings, &prefix)?;
-        let fresh = Document::new(vault.as_str(), &prefix);
+        let fresh = Head::new(vault.as_str(), &prefix);
         let state = Core::new(bucket, registers, Arc::clone(clock), fresh, found);
         let state = Arc::new(state);
         let gate = Arc::<Core>::clone(&state);
@@ -335,14 +343,14 @@ fn home(session: &Arc<Session>) -> S3Home {
     }
 }
 
-fn check_vault(state: &Register, vault: &VaultId, document: &Document) -> Result<(), StoreError> {
-    if document.vault == vault.as_str() {
+fn check_vault(state: &Register, vault: &VaultId, head: &Head) -> Result<(), StoreError> {
+    if head.vault == vault.as_str() {
         return Ok(());
     }
     let what = format!(
         "the state {} is that of another vault ({})",
         state.location(),
-        obsync_core::escape_name(&document.vault)
+        obsync_core::escape_name(&head.vault)
     );
     Err(StoreError::new(StoreErrorKind::Unusable, what))
 }

@@ -1,9 +1,9 @@
 //! [`Lease`]: one writer at a time (invariant 5).
 //!
-//! A document beside the state: who writes, until when, and a fencing number that grows with each
-//! taking. It is renewed while it is held; 30 seconds after the last renewal anyone may take it
-//! over. Clocks only decide how long others wait; what keeps a stale writer out of the state is
-//! the fencing number there (see `state`).
+//! A document beside the state: who writes, and a fencing number that grows with each taking. It is
+//! written anew while it is held; 30 seconds after the last time anyone may take it over. That time
+//! is S3's own, both ends of it: no machine's clock is asked whether another is dead. What keeps a
+//! stale writer out of the state is the fencing number there (see `state`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,10 +15,10 @@ use tokio::time::{Duration, sleep};
 
 use crate::register::{Register, Version, WriteFault};
 
-/// How long a lease lasts after it was taken or renewed, in milliseconds.
-const TERM: i64 = 30_000;
-/// How long before its end it no longer counts as ours: a request takes time.
-const MARGIN: i64 = 5_000;
+/// How long a lease lasts after it was last written.
+const TERM: Duration = Duration::from_secs(30);
+/// How long a holder relies on it, by its own clock: a request takes time.
+const RELIED: i64 = 25_000;
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
 
@@ -27,9 +27,10 @@ struct Document {
     schema: u32,
     /// Who holds it; `None` when it was released.
     owner: Option<String>,
-    /// When it runs out, by the holder's clock.
-    expires: i64,
     fence: u64,
+    /// Counts the renewals, so that no two documents are alike: whoever takes a lease over that was
+    /// renewed just then must find it changed.
+    renewals: u64,
 }
 
 /// Clones are one lease.
@@ -49,26 +50,52 @@ struct Inner {
 #[derive(Debug, Clone)]
 enum State {
     Free,
-    Held {
-        document: Document,
-        version: Version,
-    },
+    Held(Held),
     /// Another run took it over.
     Lost,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    document: Document,
+    version: Version,
+    /// Until when it is relied on, in milliseconds by this machine's clock.
+    until: i64,
+}
+
+/// A lease as it was found.
+struct Found {
+    document: Document,
+    version: Version,
+    /// How long ago it was written; `None` if the service does not tell the time.
+    age: Option<Duration>,
 }
 
 /// A lease just taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) fence: u64,
-    /// The one before was not released: its run died, or lives and is slow.
-    pub(crate) unreleased: bool,
+    /// The fencing number of the one before, if that was not released: its run died, or lives and is
+    /// slow.
+    pub(crate) unreleased: Option<u64>,
+}
+
+/// Whose a lease is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Nobody's, or our own.
+    None,
+    /// A run's that is at work.
+    Living,
+    /// A run's that died, with this fencing number.
+    Dead(u64),
 }
 
 impl Lease {
     pub(crate) fn new(register: Register, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
-            register,
+            // A request that hangs must leave time for another.
+            register: register.within(TERM / 3),
             clock,
             owner: format!("{:032x}", rand::random::<u128>()),
             state: Mutex::new(State::Free),
@@ -93,9 +120,28 @@ impl Lease {
 
     /// Whether anyone holds it, as S3 knows it.
     pub(crate) async fn is_held_by_anyone(&self) -> Result<bool, StoreError> {
-        let now = self.0.clock.now().0;
         let found = self.read().await?;
-        Ok(found.is_some_and(|(document, _)| document.owner.is_some() && now < document.expires))
+        Ok(found.is_some_and(|found| found.document.owner.is_some() && !found.is_over()))
+    }
+
+    /// Whose it is, as S3 knows it.
+    pub(crate) async fn holder(&self) -> Result<Holder, StoreError> {
+        if matches!(self.state(), State::Held(_)) {
+            return Ok(Holder::None);
+        }
+        Ok(match self.read().await? {
+            Some(found) if found.document.owner.is_some() => match self.is_living(&found) {
+                true => Holder::Living,
+                // Also what this process could not let go of.
+                false => Holder::Dead(found.document.fence),
+            },
+            _ => Holder::None,
+        })
+    }
+
+    fn is_living(&self, found: &Found) -> bool {
+        let owner = found.document.owner.as_deref();
+        owner.is_some_and(|owner| owner != self.0.owner) && !found.is_over()
     }
 
     /// The fencing number, if the lease is held; renewed first if it is about to run out.
@@ -103,12 +149,11 @@ impl Lease {
         match self.state() {
             State::Free => Ok(None),
             State::Lost => Err(taken_over()),
-            State::Held { document, .. } => {
-                if self.0.clock.now().0 < document.expires - MARGIN {
-                    return Ok(Some(document.fence));
+            State::Held(held) => {
+                if self.0.clock.now().0 >= held.until {
+                    self.renew().await?;
                 }
-                self.renew().await?;
-                Ok(Some(document.fence))
+                Ok(Some(held.document.fence))
             }
         }
     }
@@ -116,35 +161,38 @@ impl Lease {
     /// Takes the lease. Its fencing number is at least `lowest`.
     pub(crate) async fn take(&self, lowest: u64) -> Result<Taken, StoreError> {
         let _turn = self.0.turn.lock().await;
-        let (before, version) = match self.read().await? {
-            Some((document, version)) => (Some(document), Some(version)),
-            None => (None, None),
-        };
-        let now = self.0.clock.now().0;
-        let owner = before.as_ref().and_then(|before| before.owner.as_deref());
-        let unreleased = owner.is_some();
+        let before = self.read().await?;
         if let Some(before) = &before
-            && owner.is_some_and(|owner| owner != self.0.owner)
-            && now < before.expires
+            && self.is_living(before)
         {
-            // A clock far ahead must not keep others out for longer than a term.
-            let wait = (before.expires - now).clamp(1, TERM);
-            let what = format!(
-                "another run works on this vault; if it died, it can be taken over in {} s",
-                (wait + 999) / 1000
-            );
-            if before.expires - now <= TERM {
-                return Err(StoreError::new(StoreErrorKind::Busy, what));
-            }
+            let what = match before.age {
+                Some(age) => format!(
+                    "another run works on this vault; if it died, it can be taken over in {} s",
+                    TERM.saturating_sub(age).as_secs() + 1
+                ),
+                None => format!(
+                    "another run works on this vault; the service does not tell the time, so if that \
+                     run died, delete {}",
+                    self.0.register.location()
+                ),
+            };
+            return Err(StoreError::new(StoreErrorKind::Busy, what));
         }
-        let fence = before
-            .map_or(0, |before| before.fence)
-            .saturating_add(1)
-            .max(lowest);
-        match self
-            .write(Some(self.0.owner.clone()), fence, version.as_ref())
-            .await
-        {
+        let (document, version) = before
+            .map(|before| (before.document, before.version))
+            .unzip();
+        let fence = document.as_ref().map_or(0, |before| before.fence);
+        let unreleased = document
+            .filter(|before| before.owner.is_some())
+            .map(|before| before.fence);
+        let taken = Document {
+            schema: 1,
+            owner: Some(self.0.owner.clone()),
+            fence: fence.saturating_add(1).max(lowest),
+            renewals: 0,
+        };
+        let fence = taken.fence;
+        match self.write(taken, version.as_ref()).await {
             Ok(()) => {}
             Err(WriteFault::Changed) => {
                 let what = "another run has just begun to work on this vault";
@@ -156,37 +204,31 @@ impl Lease {
         Ok(Taken { fence, unreleased })
     }
 
-    /// Whether the run that held it last did not release it.
-    pub(crate) async fn is_unreleased(&self) -> Result<bool, StoreError> {
-        if matches!(self.state(), State::Held { .. }) {
-            return Ok(false);
-        }
-        let found = self.read().await?;
-        Ok(found.is_some_and(|(document, _)| document.owner.is_some()))
-    }
-
     /// Asks S3 whether it is still ours.
     pub(crate) async fn confirm(&self) -> Result<(), StoreError> {
-        let State::Held { document, .. } = self.state() else {
+        let State::Held(held) = self.state() else {
             return Err(taken_over());
         };
         match self.read().await? {
-            Some((found, _)) if found.fence == document.fence && found.owner == document.owner => {
-                Ok(())
-            }
+            Some(found) if found.is(&held.document) => Ok(()),
             _ => Err(self.lost()),
         }
     }
 
     /// Lets others in. Only what is held is released.
     pub(crate) async fn release(&self) -> Result<(), StoreError> {
-        self.stop_renewing();
+        // A renewal that is under way comes to its end first.
         let _turn = self.0.turn.lock().await;
-        let State::Held { document, version } = self.state() else {
+        self.stop_renewing();
+        let State::Held(held) = self.state() else {
             self.set(State::Free);
             return Ok(());
         };
-        let released = self.write(None, document.fence, Some(&version)).await;
+        let released = Document {
+            owner: None,
+            ..held.document.clone()
+        };
+        let released = self.write_next(released, &held).await;
         self.set(State::Free);
         match released {
             // Somebody took it over meanwhile: no longer ours to release.
@@ -203,15 +245,30 @@ impl Lease {
 
     async fn renew(&self) -> Result<(), StoreError> {
         let _turn = self.0.turn.lock().await;
-        let State::Held { document, version } = self.state() else {
+        let State::Held(held) = self.state() else {
             return Err(taken_over());
         };
-        let owner = document.owner.clone();
-        match self.write(owner, document.fence, Some(&version)).await {
+        match self.write_next(held.document.clone(), &held).await {
             Ok(()) => Ok(()),
             Err(WriteFault::Changed) => Err(self.lost()),
             Err(WriteFault::Failed(error)) => Err(error),
         }
+    }
+
+    /// Writes what comes after `held`. A renewal that was given up on its way may have landed: what is
+    /// there is then ours all the same.
+    async fn write_next(&self, mut next: Document, held: &Held) -> Result<(), WriteFault> {
+        next.renewals += 1;
+        match self.write(next.clone(), Some(&held.version)).await {
+            Err(WriteFault::Changed) => {}
+            written => return written,
+        }
+        let found = self.read().await.map_err(WriteFault::Failed)?;
+        let Some(found) = found.filter(|found| found.is(&held.document)) else {
+            return Err(WriteFault::Changed);
+        };
+        next.renewals = found.document.renewals + 1;
+        self.write(next, Some(&found.version)).await
     }
 
     fn keep_renewing(&self) {
@@ -257,11 +314,11 @@ impl Lease {
         taken_over()
     }
 
-    async fn read(&self) -> Result<Option<(Document, Version)>, StoreError> {
-        let Some((bytes, version)) = self.0.register.read().await? else {
+    async fn read(&self) -> Result<Option<Found>, StoreError> {
+        let Some(read) = self.0.register.read().await? else {
             return Ok(None);
         };
-        let document: Document = serde_json::from_slice(&bytes).map_err(|error| {
+        let document: Document = serde_json::from_slice(&read.bytes).map_err(|error| {
             let what = format!(
                 "the lease {} makes no sense: delete it if no run is at work",
                 self.0.register.location()
@@ -275,26 +332,41 @@ impl Lease {
             );
             return Err(StoreError::new(StoreErrorKind::Unusable, what));
         }
-        Ok(Some((document, version)))
+        let version = Version {
+            stamp: read.stamp,
+            id: read.version,
+        };
+        Ok(Some(Found {
+            document,
+            version,
+            age: read.age,
+        }))
     }
 
-    async fn write(
-        &self,
-        owner: Option<String>,
-        fence: u64,
-        before: Option<&Version>,
-    ) -> Result<(), WriteFault> {
-        let document = Document {
-            schema: 1,
-            owner,
-            // From before the request: it can only run out early.
-            expires: self.0.clock.now().0 + TERM,
-            fence,
-        };
+    async fn write(&self, document: Document, before: Option<&Version>) -> Result<(), WriteFault> {
         let text = serde_json::to_vec(&document).expect("a lease is plain JSON");
+        // From before the request: it can only be relied on for less.
+        let until = self.0.clock.now().0 + RELIED;
+        let text = bytes::Bytes::from(text);
         let version = self.0.register.write(text.into(), before).await?;
-        self.set(State::Held { document, version });
+        self.set(State::Held(Held {
+            document,
+            version,
+            until,
+        }));
         Ok(())
+    }
+}
+
+impl Found {
+    /// Whether it has run out. Times are told in whole seconds, so more than the term must have
+    /// passed.
+    fn is_over(&self) -> bool {
+        self.age.is_some_and(|age| age > TERM)
+    }
+
+    fn is(&self, held: &Document) -> bool {
+        self.document.fence == held.fence && self.document.owner == held.owner
     }
 }
 

@@ -30,6 +30,7 @@
 //! # }
 //! ```
 
+mod ask;
 mod bucket;
 mod credentials;
 mod deletion;
@@ -42,6 +43,7 @@ mod lease;
 mod listing;
 mod object;
 mod objects;
+mod parts;
 mod prefix;
 mod probe;
 mod register;

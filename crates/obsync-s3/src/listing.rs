@@ -2,13 +2,15 @@
 //! folder marker (`a/`), `a//b`, or a control character of some other program's.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::Method;
+use jiff::Timestamp;
 use obsync_core::{Stamp, StoreError, StoreErrorKind};
 use serde::Deserialize;
 
-use crate::bucket::{Ask, Bucket};
+use crate::ask::Ask;
+use crate::bucket::Bucket;
 use crate::object::stamp;
 
 /// One object of a listing.
@@ -43,6 +45,10 @@ struct Uploads {
     #[serde(rename = "Upload", default)]
     uploads: Vec<Upload>,
     encoding_type: Option<String>,
+    #[serde(default)]
+    is_truncated: bool,
+    next_key_marker: Option<String>,
+    next_upload_id_marker: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +56,16 @@ struct Uploads {
 struct Upload {
     key: String,
     upload_id: String,
+    initiated: Option<String>,
+}
+
+/// An upload in parts that was begun and not ended.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) key: String,
+    pub(crate) id: String,
+    /// How long ago it was begun, by the service's own clock, if it tells.
+    pub(crate) age: Option<Duration>,
 }
 
 const LIST: &str = "s3:ListBucket";
@@ -113,7 +129,7 @@ impl Bucket {
         if let Some(token) = token {
             query.push(("continuation-token", token));
         }
-        let page: Page = self.document(&query, LIST, prefix).await?;
+        let (page, _): (Page, _) = self.document(&query, LIST, prefix).await?;
         let encoded = page.encoding_type.as_deref() == Some("url");
         let objects = page.contents.into_iter().map(|content| Object {
             key: decoded(content.key, encoded),
@@ -123,46 +139,67 @@ impl Bucket {
     }
 
     /// Uploads in parts below a prefix that were begun and neither completed nor aborted.
-    pub(crate) async fn uploads(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let query = [
-            ("encoding-type", "url"),
-            ("prefix", prefix),
-            ("uploads", ""),
-        ];
-        let action = "s3:ListBucketMultipartUploads";
-        let found: Uploads = self.document(&query, action, prefix).await?;
-        let encoded = found.encoding_type.as_deref() == Some("url");
-        let uploads = found.uploads.into_iter();
-        Ok(uploads
-            .map(|upload| (decoded(upload.key, encoded), upload.upload_id))
-            .filter(|(key, _)| key.starts_with(prefix))
-            .collect())
+    pub(crate) async fn uploads(&self, prefix: &str) -> Result<Vec<Unfinished>, StoreError> {
+        let mut all = Vec::new();
+        let mut markers: Option<(String, String)> = None;
+        loop {
+            let mut query = vec![
+                ("encoding-type", "url"),
+                ("prefix", prefix),
+                ("uploads", ""),
+            ];
+            if let Some((key, id)) = &markers {
+                query.push(("key-marker", key));
+                query.push(("upload-id-marker", id));
+            }
+            let action = "s3:ListBucketMultipartUploads";
+            let (page, now): (Uploads, _) = self.document(&query, action, prefix).await?;
+            let encoded = page.encoding_type.as_deref() == Some("url");
+            for upload in page.uploads {
+                let begun = upload.initiated.and_then(|text| text.parse().ok());
+                all.push(Unfinished {
+                    key: decoded(upload.key, encoded),
+                    id: upload.upload_id,
+                    age: now.zip(begun).map(|(now, begun)| since(begun, now)),
+                });
+            }
+            let next = page.next_key_marker.zip(page.next_upload_id_marker);
+            let next = next.map(|(key, id)| (decoded(key, encoded), id));
+            // A service that does not go on would keep us here for ever.
+            if !page.is_truncated || next.is_none() || next == markers {
+                all.retain(|upload| upload.key.starts_with(prefix));
+                return Ok(all);
+            }
+            markers = next;
+        }
     }
 
+    /// Asks for a document about the bucket; with it comes the service's time.
     async fn document<T: for<'de> Deserialize<'de>>(
         &self,
         query: &[(&str, &str)],
         action: &str,
         prefix: &str,
-    ) -> Result<T, StoreError> {
-        let ask = Ask {
-            method: Method::GET,
-            key: "",
-            query,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        };
+    ) -> Result<(T, Option<Timestamp>), StoreError> {
+        let ask = Ask::new(Method::GET, "").query(query);
         let answer = self.ask(&ask).await;
         let answer = answer.map_err(|fault| self.error(fault, action, prefix))?;
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();
-        quick_xml::de::from_str(text).map_err(|error| {
+        let read = quick_xml::de::from_str(text).map_err(|error| {
             let what = format!(
                 "S3's listing of '{prefix}' in '{}' makes no sense",
                 self.name()
             );
             StoreError::new(StoreErrorKind::Other, what).with_source(error)
-        })
+        })?;
+        let now = answer.headers().get(http::header::DATE);
+        let now = now.and_then(|now| httpdate::parse_http_date(now.to_str().ok()?).ok());
+        Ok((read, now.and_then(|now| Timestamp::try_from(now).ok())))
     }
+}
+
+fn since(begun: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(begun)).unwrap_or_default()
 }
 
 fn decoded(key: String, encoded: bool) -> String {

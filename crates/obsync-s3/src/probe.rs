@@ -1,17 +1,21 @@
-//! [`probe`]: can obsync work in this bucket? Each right is tried by itself, on one small object of its
-//! own that is removed again, so that what is missing is told by name.
+//! [`probe`]: can obsync work in this bucket? Each right is tried by itself, so that what is missing is
+//! told by name: on one small object of its own that is removed again, written as a vault's are, and
+//! beside the states, where nothing may be deleted, by a write that can't succeed.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use object_store::PutPayload;
 use object_store::aws::AwsCredentialProvider;
 use object_store::path::Path;
-use obsync_core::{StoreError, StoreErrorKind};
+use obsidian_sync::{ContentHash, Millis, Uid};
+use obsync_core::{FileMeta, StoreError, StoreErrorKind};
 use tokio::time::timeout;
 
-use crate::bucket::{Ask, Bucket};
+use crate::ask::Ask;
+use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::keys;
 use crate::settings::{S3Settings, folder};
@@ -21,8 +25,8 @@ const CONTENT: &[u8] = b"obsync looks whether it may write here; this can be del
 /// One thing that was tried.
 #[derive(Debug)]
 pub struct Tried {
-    /// A stable word: `s3_credentials`, `s3_list`, `s3_versioning`, `s3_put`, `s3_conditions`, `s3_get`
-    /// or `s3_delete`.
+    /// A stable word: `s3_credentials`, `s3_list`, `s3_versioning`, `s3_put`, `s3_conditions`, `s3_get`,
+    /// `s3_delete`, `s3_uploads` or `s3_state`.
     pub name: &'static str,
     /// How it went.
     pub outcome: Outcome,
@@ -41,16 +45,23 @@ pub enum Outcome {
     Skipped(&'static str),
 }
 
+/// What follows on `s3_put`.
+const AFTER_PUT: [&str; 3] = ["s3_conditions", "s3_get", "s3_delete"];
+
 struct Probe<'a> {
     bucket: Bucket,
+    /// Among what is obsync's own below the vault's prefix.
     key: Path,
+    /// Beside the states; nothing is ever there.
+    beside: Path,
     prefix: &'a str,
     patience: Duration,
     tried: Vec<Tried>,
 }
 
-/// Tries what a run needs: to list below `prefix`, and to put, get and delete an object beside the
-/// states, on conditions that the service must honour. Each try takes at most `patience`.
+/// Tries what a run needs: to list below `prefix`, the vault's, to put, get and delete an object there,
+/// on conditions that the service must honour, to upload in parts, and to write states. Each try takes
+/// at most `patience`.
 ///
 /// # Errors
 /// When the settings make no sense.
@@ -64,13 +75,16 @@ pub async fn probe(
         attempts: 1,
         ..settings.clone()
     };
+    let key = |text: String| {
+        keys::exact(&text)
+            .map_err(|problem| StoreError::new(StoreErrorKind::Unusable, problem.to_string()))
+    };
+    let number = rand::random::<u64>();
     let states = folder(&settings.state_prefix);
-    let name = format!("{states}.obsync-probe-{:016x}", rand::random::<u64>());
-    let key = keys::exact(&name)
-        .map_err(|problem| StoreError::new(StoreErrorKind::Unusable, problem.to_string()))?;
     let mut probe = Probe {
         bucket: Bucket::open(&once, AwsCredentialProvider::clone(&credentials))?,
-        key,
+        key: key(format!("{prefix}{}probe-{number:016x}", keys::OWN_FOLDER))?,
+        beside: key(format!("{states}.obsync-probe"))?,
         prefix,
         patience,
         tried: Vec::new(),
@@ -102,9 +116,7 @@ impl Probe<'_> {
 
     async fn run(&mut self) {
         if self.failed("s3_credentials") {
-            let rest = ["s3_list", "s3_versioning", "s3_put"];
-            self.skip(&rest, "there are no credentials");
-            return self.skip(&["s3_conditions", "s3_get", "s3_delete"], "nothing was put");
+            return self.skip_from("s3_list", "there are no credentials");
         }
         let list = self.list().await;
         // Without the right to list, the others may still be there; without the bucket they are not.
@@ -114,9 +126,7 @@ impl Probe<'_> {
         };
         self.note("s3_list", list);
         if !reached {
-            let rest = ["s3_versioning", "s3_put", "s3_conditions", "s3_get"];
-            self.skip(&rest, "the bucket can't be used");
-            return self.skip(&["s3_delete"], "the bucket can't be used");
+            return self.skip_from("s3_versioning", "the bucket can't be used");
         }
         let versioning = self.versioning().await;
         self.note("s3_versioning", versioning);
@@ -126,22 +136,39 @@ impl Probe<'_> {
         };
         self.note("s3_put", put);
         if self.failed("s3_put") {
-            return self.skip(&["s3_conditions", "s3_get", "s3_delete"], "nothing was put");
+            self.skip(&AFTER_PUT, "nothing was put");
+        } else {
+            let conditions = self.conditions().await;
+            self.note("s3_conditions", conditions);
+            let get = self.get().await;
+            self.note("s3_get", get);
+            let delete = self.delete().await;
+            self.note("s3_delete", delete);
         }
-        let conditions = self.conditions().await;
-        self.note("s3_conditions", conditions);
-        let get = self.get().await;
-        self.note("s3_get", get);
-        // Whatever went wrong before: nothing is left behind if that can be had.
-        let delete = match self.within(self.bucket.delete(&self.key, None)).await {
-            Ok(()) => Outcome::Good("it was deleted again".to_owned()),
-            Err(error) => {
-                let mut error = self.error(error, "s3:DeleteObject");
-                error.message = format!("{}; the probe '{}' stays", error.message, self.key);
-                Outcome::Bad(error)
-            }
-        };
-        self.note("s3_delete", delete);
+        let uploads = self.uploads().await;
+        self.note("s3_uploads", uploads);
+        if self.failed("s3_conditions") {
+            // It would be written, and stay.
+            return self.skip(&["s3_state"], "the service takes any write");
+        }
+        let state = self.state().await;
+        self.note("s3_state", state);
+    }
+
+    /// Skips this one and all that come after it.
+    fn skip_from(&mut self, first: &str, why: &'static str) {
+        let all = [
+            "s3_list",
+            "s3_versioning",
+            "s3_put",
+            "s3_conditions",
+            "s3_get",
+        ];
+        let all = all
+            .into_iter()
+            .chain(["s3_delete", "s3_uploads", "s3_state"]);
+        let rest: Vec<_> = all.skip_while(|name| *name != first).collect();
+        self.skip(&rest, why);
     }
 
     fn failed(&self, name: &str) -> bool {
@@ -163,13 +190,7 @@ impl Probe<'_> {
     }
 
     async fn versioning(&self) -> Outcome {
-        let ask = Ask {
-            method: Method::GET,
-            key: "",
-            query: &[("versioning", "")],
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        };
+        let ask = Ask::new(Method::GET, "").query(&[("versioning", "")]);
         let answer = match self.within(self.bucket.ask(&ask)).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -191,8 +212,7 @@ impl Probe<'_> {
 
     /// Whether the service minds conditions, which is what keeps two runs apart.
     async fn conditions(&self) -> Outcome {
-        let stale = HeaderValue::from_static("\"0123456789abcdef\"");
-        for (name, condition) in [("If-None-Match", absent()), ("If-Match", (IF_MATCH, stale))] {
+        for (name, condition) in [("If-None-Match", absent()), ("If-Match", stale())] {
             match self.put(condition).await {
                 Err(Missed::Fault(fault)) if fault.is_unmet() => {}
                 Ok(()) => {
@@ -209,7 +229,7 @@ impl Probe<'_> {
     }
 
     async fn get(&self) -> Outcome {
-        match self.within(self.bucket.read(&self.key)).await {
+        match self.within(self.bucket.read(&self.key, None)).await {
             Ok(Some(read)) if read.bytes == CONTENT => Outcome::Good("it was read back".to_owned()),
             Ok(_) => Outcome::Bad(StoreError::new(
                 StoreErrorKind::Unusable,
@@ -220,15 +240,78 @@ impl Probe<'_> {
     }
 
     async fn put(&self, condition: (HeaderName, HeaderValue)) -> Result<(), Missed> {
-        let headers = HeaderMap::from_iter([condition]);
-        let ask = Ask {
-            method: Method::PUT,
-            key: self.key.as_ref(),
-            query: &[],
-            headers,
-            body: Bytes::from_static(CONTENT),
+        let meta = FileMeta {
+            uid: Uid(0),
+            hash: ContentHash::of(CONTENT),
+            size: CONTENT.len() as u64,
+            mtime: Millis(0),
+            ctime: Millis(0),
         };
-        self.within(self.bucket.ask(&ask)).await.map(drop)
+        // With class, tags and encryption as the settings have them: each may need a right of its own.
+        let mut headers = self.bucket.dressed(&self.key, &meta);
+        headers.extend([condition]);
+        let content = PutPayload::from_static(CONTENT);
+        let put = self.bucket.put(&self.key, headers, content, &meta.hash.0);
+        self.within(put).await.map(drop)
+    }
+
+    /// Whatever went wrong before: nothing is left behind if that can be had.
+    async fn delete(&self) -> Outcome {
+        match self.within(self.bucket.delete(&self.key, None)).await {
+            Ok(()) => Outcome::Good("it was deleted again".to_owned()),
+            Err(error) => {
+                let mut error = self.error(error, "s3:DeleteObject");
+                error.message = format!("{}; the probe '{}' stays", error.message, self.key);
+                Outcome::Bad(error)
+            }
+        }
+    }
+
+    /// Begins an upload in parts, finds it, and gives it up.
+    async fn uploads(&self) -> Outcome {
+        let begun = self.bucket.begin_upload(&self.key, HeaderMap::new());
+        let id = match self.within(begun).await {
+            Ok(id) => id,
+            Err(error) => return Outcome::Bad(self.error(error, "s3:PutObject")),
+        };
+        let listed = timeout(self.patience, self.bucket.uploads(self.key.as_ref())).await;
+        let aborted = self.bucket.abort_upload(self.key.as_ref(), &id);
+        let aborted = self.within(aborted).await;
+        match listed {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Outcome::Bad(error),
+            Err(_) => return Outcome::Bad(slow("S3", self.patience)),
+        }
+        match aborted {
+            Ok(()) => Outcome::Good("an upload in parts was begun and given up again".to_owned()),
+            Err(error) => Outcome::Bad(self.error(error, "s3:AbortMultipartUpload")),
+        }
+    }
+
+    /// Whether states may be written: a write on a condition that can't hold is refused for that reason
+    /// only where the right is there.
+    async fn state(&self) -> Outcome {
+        let (name, stale) = stale();
+        let ask = Ask::new(Method::PUT, self.beside.as_ref())
+            .headers(HeaderMap::from_iter([(name, stale)]))
+            .body(Bytes::from_static(CONTENT));
+        match self.within(self.bucket.ask(&ask)).await {
+            Err(Missed::Fault(fault)) if fault.is_unmet() || fault.is_absent() => {
+                Outcome::Good("states can be written".to_owned())
+            }
+            Err(Missed::Fault(fault)) => {
+                let key = self.beside.as_ref();
+                Outcome::Bad(self.bucket.error(fault, "s3:PutObject", key))
+            }
+            Err(Missed::Deadline) => Outcome::Bad(slow("S3", self.patience)),
+            Ok(_) => {
+                let what = format!(
+                    "the service took a write that it should not: '{}'",
+                    self.beside
+                );
+                Outcome::Bad(StoreError::new(StoreErrorKind::Unusable, what))
+            }
+        }
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Missed> {
@@ -249,6 +332,11 @@ impl Probe<'_> {
 /// The condition that nothing is there.
 fn absent() -> (HeaderName, HeaderValue) {
     (IF_NONE_MATCH, HeaderValue::from_static("*"))
+}
+
+/// A condition that never holds.
+fn stale() -> (HeaderName, HeaderValue) {
+    (IF_MATCH, HeaderValue::from_static("\"0123456789abcdef\""))
 }
 
 /// Why a try has no result.

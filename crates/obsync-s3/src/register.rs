@@ -4,26 +4,21 @@
 //! wrote; 404, somebody deleted it; 409, somebody is writing just now, so try again. Behind each of
 //! them may be one's own write whose reply was lost: every write carries an id to tell.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use object_store::PutPayload;
 use object_store::path::Path;
-use object_store::{
-    Attribute, Attributes, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
-    UpdateVersion,
-};
-use obsync_core::{Stamp, StoreError};
+use obsync_core::{Expect, Stamp, StoreError};
 use tokio::io::AsyncRead;
-use tokio::time::{Duration, sleep};
 use tokio_util::io::StreamReader;
 
-use crate::bucket::Bucket;
+use crate::ask::Ask;
+use crate::bucket::{Bucket, Read, digest_of, e_tag_of};
 use crate::fault::Fault;
-use crate::object::{e_tag, stamp};
-
-/// How often a write is tried that met another one, or whose reply was lost.
-const TRIES: u32 = 4;
-/// The pause before the next try; the later ones are longer.
-const PAUSE: Duration = Duration::from_millis(150);
+use crate::object::{condition, if_match, stamp, version_id};
 
 /// One document in the bucket.
 #[derive(Debug, Clone)]
@@ -57,47 +52,69 @@ impl Register {
         }
     }
 
+    /// The same, for requests that may not wait for longer than this.
+    pub(crate) fn within(&self, patience: Duration) -> Self {
+        Self {
+            bucket: self.bucket.within(patience),
+            key: self.key.clone(),
+        }
+    }
+
     /// Where it is, for people.
     pub(crate) fn location(&self) -> String {
         format!("s3://{}/{}", self.bucket.name(), self.key)
     }
 
     /// The document; `None` before the first write.
-    pub(crate) async fn read(&self) -> Result<Option<(Bytes, Version)>, StoreError> {
-        let read = self.bucket.read(&self.key).await;
-        let read = read.map_err(|fault| self.failed(fault, "s3:GetObject"))?;
-        Ok(read.map(|read| {
-            let (stamp, id) = (read.stamp, read.version);
-            (read.bytes, Version { stamp, id })
-        }))
+    pub(crate) async fn read(&self) -> Result<Option<Read>, StoreError> {
+        let read = self.bucket.read(&self.key, None).await;
+        read.map_err(|fault| self.failed(fault, "s3:GetObject"))
     }
 
-    /// The document as it comes; `None` before the first write.
-    pub(crate) async fn open(
+    /// The first so many bytes of the document; `None` before the first write. Fails on an empty one.
+    pub(crate) async fn read_first(&self, most: u64) -> Result<Option<Read>, Fault> {
+        self.bucket.read(&self.key, Some(most)).await
+    }
+
+    /// Does something with the document as it comes, again if it does not come to its end. `None`
+    /// before the first write; a fault with status 412 if it is no longer `only`.
+    pub(crate) async fn take<T, F>(
         &self,
-    ) -> Result<Option<(impl AsyncRead + Send + Unpin + use<>, Version)>, StoreError> {
-        let found = match self
-            .bucket
-            .store()
-            .get(&self.key)
-            .await
-            .map_err(Fault::from)
-        {
-            Ok(found) => found,
-            Err(fault) if fault.is_absent() => return Ok(None),
-            Err(fault) => return Err(self.failed(fault, "s3:GetObject")),
+        only: Option<&Version>,
+        work: impl Fn(Reader) -> F,
+    ) -> Result<Option<(T, Version)>, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let mut ask = Ask::new(Method::GET, self.key.as_ref());
+        if let Some(only) = only {
+            let name = http::header::IF_MATCH;
+            ask.headers.insert(name, if_match(&only.stamp));
+        }
+        let once = || async {
+            let (parts, body) = self.bucket.once(&ask).await?.into_parts();
+            let size = parts.headers.get(http::header::CONTENT_LENGTH);
+            let size = size.and_then(|size| size.to_str().ok()?.parse().ok());
+            let version = Version {
+                stamp: stamp(e_tag_of(&parts.headers), size.unwrap_or_default()),
+                id: version_id(&parts.headers),
+            };
+            let (bucket, pieces) = (self.bucket.clone(), body.bytes_stream());
+            let pieces = stream::unfold((bucket, pieces), async |(bucket, mut pieces)| {
+                let piece = match bucket.piece(pieces.next()).await {
+                    Ok(piece) => piece?.map_err(std::io::Error::other),
+                    Err(fault) => Err(std::io::Error::other(fault)),
+                };
+                Some((piece, (bucket, pieces)))
+            });
+            let reader: Reader = Box::new(StreamReader::new(Box::pin(pieces)));
+            Ok((work(reader).await?, version))
         };
-        let version = Version {
-            stamp: stamp(found.meta.e_tag.as_deref(), found.meta.size),
-            id: found.meta.version.clone(),
-        };
-        let pieces = found.into_stream().map_err(std::io::Error::other);
-        Ok(Some((StreamReader::new(pieces), version)))
-    }
-
-    /// The document did not come to its end.
-    pub(crate) fn unread(&self, error: &serde_json::Error) -> StoreError {
-        self.failed(Fault::unanswered(error), "s3:GetObject")
+        match self.bucket.again(&ask, once).await {
+            Ok(found) => Ok(Some(found)),
+            Err(fault) if fault.is_absent() => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// The document's stamp, without the document.
@@ -113,91 +130,70 @@ impl Register {
         document: PutPayload,
         before: Option<&Version>,
     ) -> Result<Version, WriteFault> {
-        let size = document.content_length() as u64;
         let id = format!("{:032x}", rand::random::<u128>());
-        let mut tries = 1;
-        loop {
-            let mode = match before {
-                None => PutMode::Create,
-                Some(before) => PutMode::Update(UpdateVersion {
-                    e_tag: Some(e_tag(&before.stamp)),
-                    version: None,
-                }),
-            };
-            let options = PutOptions {
-                mode,
-                attributes: attributes(&id),
-                ..PutOptions::default()
-            };
-            let store = self.bucket.store();
-            let put = store.put_opts(&self.key, document.clone(), options);
-            let fault = match put.await {
-                Ok(put) => {
-                    return Ok(Version {
-                        stamp: stamp(put.e_tag.as_deref(), size),
-                        id: put.version,
-                    });
-                }
-                Err(error) => Fault::from(error),
-            };
-            let changed = fault.is_unmet() || fault.is_absent();
-            if changed || fault.may_be_done() {
-                match self.bucket.head(&self.key).await {
-                    Ok(Some(head)) if head.write.as_deref() == Some(&*id) => {
-                        return Ok(Version {
-                            stamp: head.stamp,
-                            id: head.version,
-                        });
-                    }
-                    // Without knowing, it is not safe to go on.
-                    Err(fault) => {
-                        return Err(WriteFault::Failed(self.failed(fault, "s3:GetObject")));
-                    }
-                    Ok(_) => {}
-                }
-            }
-            if changed {
-                return Err(WriteFault::Changed);
-            }
-            if tries >= TRIES || !fault.may_be_done() {
-                let conflict = fault.is_conflict();
-                let error = self.failed(fault, "s3:PutObject");
-                return Err(if conflict {
-                    WriteFault::Changed
-                } else {
-                    WriteFault::Failed(error)
+        let mut headers = headers(&id);
+        headers.extend(match before {
+            None => condition(&Expect::Absent),
+            Some(before) => condition(&Expect::Is(before.stamp.clone())),
+        });
+        let digest = digest_of(&document);
+        let put = self.bucket.put(&self.key, headers, document, &digest).await;
+        let fault = match put {
+            Ok(put) => {
+                return Ok(Version {
+                    stamp: put.stamp,
+                    id: put.version,
                 });
             }
-            sleep(PAUSE * tries * tries).await;
-            tries += 1;
+            Err(fault) => fault,
+        };
+        if fault.doubt {
+            match self.bucket.head(&self.key).await {
+                Ok(Some(head)) if head.write.as_deref() == Some(&*id) => {
+                    return Ok(Version {
+                        stamp: head.stamp,
+                        id: head.version,
+                    });
+                }
+                // Without knowing, it is not safe to go on.
+                Err(fault) => {
+                    return Err(WriteFault::Failed(self.failed(fault, "s3:GetObject")));
+                }
+                Ok(_) => {}
+            }
         }
+        if fault.is_unmet() || fault.is_absent() {
+            return Err(WriteFault::Changed);
+        }
+        Err(WriteFault::Failed(self.failed(fault, "s3:PutObject")))
     }
 
     /// Writes the document whatever is there.
     pub(crate) async fn overwrite(&self, document: Bytes) -> Result<(), StoreError> {
-        let options = PutOptions {
-            attributes: attributes(""),
-            ..PutOptions::default()
-        };
-        let store = self.bucket.store();
-        let put = store.put_opts(&self.key, document.into(), options).await;
-        put.map_err(|error| self.failed(error.into(), "s3:PutObject"))?;
+        let document = PutPayload::from(document);
+        let digest = digest_of(&document);
+        let put = self.bucket.put(&self.key, headers(""), document, &digest);
+        put.await
+            .map_err(|fault| self.failed(fault, "s3:PutObject"))?;
         Ok(())
     }
 
-    fn failed(&self, fault: Fault, action: &str) -> StoreError {
+    pub(crate) fn failed(&self, fault: Fault, action: &str) -> StoreError {
         self.bucket.error(fault, action, self.key.as_ref())
     }
 }
 
-fn attributes(id: &str) -> Attributes {
-    let mut attributes = Attributes::new();
-    attributes.insert(Attribute::ContentType, "application/json".into());
-    if !id.is_empty() {
-        attributes.insert(
-            Attribute::Metadata("obsync-write".into()),
-            id.to_owned().into(),
-        );
+/// A document as it comes.
+pub(crate) type Reader = Box<dyn AsyncRead + Send + Unpin>;
+
+fn headers(id: &str) -> HeaderMap {
+    let json = HeaderValue::from_static("application/json");
+    let mut headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, json)]);
+    if let Ok(id) = HeaderValue::from_str(id)
+        && !id.is_empty()
+    {
+        let name = HeaderName::from_static("x-amz-meta-obsync-write");
+        headers.insert(name, id);
     }
-    attributes
+    headers
 }

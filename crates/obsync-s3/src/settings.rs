@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use obsync_core::{StoreError, StoreErrorKind};
 use url::Url;
 
@@ -46,6 +47,9 @@ pub struct S3Settings {
     pub attempts: u32,
     /// The pause before the second try; the later ones are longer.
     pub first_pause: Duration,
+    /// How long S3 may be silent. A request that sends much may take longer by the time that its body
+    /// takes on a slow line.
+    pub patience: Duration,
 }
 
 impl S3Settings {
@@ -65,6 +69,7 @@ impl S3Settings {
             expected_owner: None,
             attempts: 3,
             first_pause: Duration::from_millis(300),
+            patience: Duration::from_secs(60),
         }
     }
 
@@ -126,7 +131,23 @@ impl S3Settings {
         self.address().map(drop)
     }
 
-    /// Where requests go, and whether the bucket is part of the host name.
+    pub(crate) fn storage_class_header(&self) -> Result<Option<HeaderValue>, StoreError> {
+        let class = self.storage_class.as_deref();
+        class
+            .map(|class| header("S3_STORAGE_CLASS", class))
+            .transpose()
+    }
+
+    pub(crate) fn tags_header(&self) -> Result<Option<HeaderValue>, StoreError> {
+        if self.tags.is_empty() {
+            return Ok(None);
+        }
+        let mut tags = url::form_urlencoded::Serializer::new(String::new());
+        tags.extend_pairs(&self.tags);
+        header("S3_TAGS", &tags.finish()).map(Some)
+    }
+
+    /// Where requests go.
     pub(crate) fn address(&self) -> Result<Address, StoreError> {
         // It becomes part of a host's name.
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -154,8 +175,6 @@ impl S3Settings {
             let base = endpoint.as_str().trim_end_matches('/').to_owned();
             return Ok(Address {
                 bucket_url: format!("{base}/{}", self.bucket),
-                endpoint: base,
-                virtual_hosted: false,
                 region: self
                     .region
                     .clone()
@@ -174,19 +193,13 @@ impl S3Settings {
         };
         // A wildcard certificate does not cover a bucket name with dots.
         if self.bucket.contains('.') {
-            let endpoint = format!("https://s3.{region}.{domain}");
             return Ok(Address {
-                bucket_url: format!("{endpoint}/{}", self.bucket),
-                endpoint,
-                virtual_hosted: false,
+                bucket_url: format!("https://s3.{region}.{domain}/{}", self.bucket),
                 region,
             });
         }
-        let endpoint = format!("https://{}.s3.{region}.{domain}", self.bucket);
         Ok(Address {
-            bucket_url: endpoint.clone(),
-            endpoint,
-            virtual_hosted: true,
+            bucket_url: format!("https://{}.s3.{region}.{domain}", self.bucket),
             region,
         })
     }
@@ -196,9 +209,16 @@ impl S3Settings {
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     pub(crate) bucket_url: String,
-    pub(crate) endpoint: String,
-    pub(crate) virtual_hosted: bool,
     pub(crate) region: String,
+}
+
+/// A setting's value as a header.
+fn header(name: &str, value: &str) -> Result<HeaderValue, StoreError> {
+    let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    HeaderValue::from_str(value)
+        .ok()
+        .filter(|_| plain)
+        .ok_or_else(|| wrong(format!("{name} holds characters that S3 can't take")))
 }
 
 fn wrong(message: impl Into<String>) -> StoreError {

@@ -1,34 +1,19 @@
-//! The HTTP side: every request signed by us, with our own TLS set-up.
-//!
-//! object_store is told not to sign. Signing here lets a request carry headers that object_store
-//! does not know: the bucket's expected owner, conditions on completing an upload, SSE on all
-//! that creates an object.
+//! The HTTP side: every request signed by us, with our own TLS set-up and deadlines.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use object_store::ClientOptions;
+use http::{HeaderMap, HeaderValue, Method};
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-};
+use object_store::client::{HttpRequest, HttpResponse, HttpService as _};
 use obsync_core::{StoreError, StoreErrorKind};
+use tokio::time::timeout;
 
 use crate::credentials::NoCredentials;
+use crate::fault::Fault;
 use crate::settings::{Encryption, S3Settings};
-
-tokio::task_local! {
-    static MORE: HeaderMap;
-}
-
-/// Adds these headers to every request that `work` sends.
-pub(crate) async fn with_headers<F: Future>(headers: HeaderMap, work: F) -> F::Output {
-    MORE.scope(headers, work).await
-}
 
 /// Signs and sends. Clones share connections.
 #[derive(Debug, Clone)]
@@ -77,12 +62,12 @@ impl Wire {
             let name = "x-amz-server-side-encryption-aws-kms-key-id";
             creating.insert(name, value("S3_SSE_KMS_KEY_ID", key)?);
         }
+        // Deadlines are each request's own: they grow with what it sends.
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls())
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(60))
             .user_agent(concat!("obsync/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| {
@@ -95,6 +80,42 @@ impl Wire {
             always,
             creating,
         })))
+    }
+
+    /// Signs and sends. The answer's head must be there within `limit`; its body is the caller's.
+    pub(crate) async fn send(
+        &self,
+        mut request: HttpRequest,
+        limit: Duration,
+    ) -> Result<HttpResponse, Fault> {
+        let wire = &*self.0;
+        let creates = creates(&request);
+        let headers = request.headers_mut();
+        extend(headers, &wire.always);
+        if creates {
+            extend(headers, &wire.creating);
+        }
+        if headers.contains_key("x-amz-copy-source")
+            && let Some(owner) = wire.always.get("x-amz-expected-bucket-owner")
+        {
+            headers.insert("x-amz-source-expected-bucket-owner", owner.clone());
+        }
+        // The checksum of the body is its digest for the signature, too.
+        let digest = headers
+            .get("x-amz-checksum-sha256")
+            .and_then(|value| BASE64_STANDARD.decode(value.as_bytes()).ok());
+        let answered = async {
+            let credential = wire.credentials.get_credential().await;
+            let credential =
+                credential.map_err(|error| Fault::unanswered(&NoCredentials::new(&error)))?;
+            AwsAuthorizer::new(&credential, "s3", &wire.region)
+                .try_authorize(&mut request, digest.as_deref())
+                .map_err(|error| Fault::unanswered(&NoCredentials::new(&error)))?;
+            let answer = wire.http.call(request).await;
+            answer.map_err(|error| Fault::unanswered(&error))
+        };
+        let answered = timeout(limit, answered).await;
+        answered.unwrap_or_else(|_| Err(Fault::silent(limit)))
     }
 }
 
@@ -117,72 +138,13 @@ fn creates(request: &HttpRequest) -> bool {
     let query = request.uri().query().unwrap_or_default();
     match *request.method() {
         Method::PUT => !query.contains("uploadId="),
-        Method::POST => query == "uploads" || query.starts_with("uploads="),
+        Method::POST => query.starts_with("uploads="),
         _ => false,
-    }
-}
-
-#[async_trait]
-impl HttpService for Wire {
-    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let wire = &*self.0;
-        let creates = creates(&request);
-        let headers = request.headers_mut();
-        extend(headers, &wire.always);
-        if creates {
-            extend(headers, &wire.creating);
-        }
-        if headers.contains_key("x-amz-copy-source")
-            && let Some(owner) = wire.always.get("x-amz-expected-bucket-owner")
-        {
-            headers.insert("x-amz-source-expected-bucket-owner", owner.clone());
-        }
-        let _ = MORE.try_with(|more| extend(headers, more));
-        // The checksum of the body is its digest for the signature, too.
-        let digest = headers
-            .get("x-amz-checksum-sha256")
-            .and_then(|value| BASE64_STANDARD.decode(value.as_bytes()).ok());
-        let failed = |error| HttpError::new::<object_store::Error>(HttpErrorKind::Unknown, error);
-        let credential = wire.credentials.get_credential().await;
-        let credential = credential.map_err(|error| {
-            let none = NoCredentials::new(&error);
-            HttpError::new::<NoCredentials>(HttpErrorKind::Unknown, none)
-        })?;
-        AwsAuthorizer::new(&credential, "s3", &wire.region)
-            .try_authorize(&mut request, digest.as_deref())
-            .map_err(failed)?;
-        let response = wire.http.call(request).await?;
-        Ok(told_elsewhere(response))
     }
 }
 
 fn extend(headers: &mut HeaderMap, more: &HeaderMap) {
     for (name, value) in more {
         headers.insert(name.clone(), value.clone());
-    }
-}
-
-/// A redirect means the wrong region. object_store would drop what it says.
-fn told_elsewhere(mut response: HttpResponse) -> HttpResponse {
-    if !matches!(
-        response.status(),
-        StatusCode::MOVED_PERMANENTLY | StatusCode::TEMPORARY_REDIRECT
-    ) {
-        return response;
-    }
-    let region = response
-        .headers()
-        .get(HeaderName::from_static("x-amz-bucket-region"))
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let body = format!("<Error><Code>PermanentRedirect</Code><Region>{region}</Region></Error>");
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response.map(|_| body.into())
-}
-
-/// Gives object_store our client.
-impl HttpConnector for Wire {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.clone()))
     }
 }

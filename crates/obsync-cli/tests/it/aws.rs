@@ -14,6 +14,16 @@ const STATUS: [&str; 4] = ["status", "My vault", "--dest", "s3://notes/mine"];
 async fn sandbox() -> (Sandbox, Double) {
     let (mut sandbox, _) = Sandbox::with_vault().await;
     let double = Double::start().await;
+    for id in [
+        "DEFAULT",
+        "WORK",
+        "VARIABLE",
+        "PROGRAM",
+        "CONTAINER",
+        "INSTANCE",
+    ] {
+        double.know(&format!("AK{id}"), "hidden");
+    }
     sandbox.set("AWS_ENDPOINT_URL_S3", &double.url);
     sandbox.set("AWS_EC2_METADATA_DISABLED", "true");
     (sandbox, double)

@@ -112,6 +112,7 @@ impl Scene {
         let vault = sandbox.server.add_vault(spec).unwrap();
         sandbox.put(&vault, "Hello.md", "# Hello");
         let double = Double::start().await;
+        double.know("AKIDEXAMPLE", AWS_KEY);
         for (name, value) in [
             ("LOG_LEVEL", "trace"),
             ("OBSIDIAN_EMAIL", EMAIL),

@@ -1,27 +1,34 @@
-//! What an object's bytes are: by S3's own word, by ours, or by reading them.
+//! What an object's bytes are: by S3's own word, by ours where that can be believed, or by reading
+//! them.
 
-use futures_util::TryStreamExt as _;
-use object_store::ObjectStoreExt as _;
+use futures_util::StreamExt as _;
+use http::Method;
 use object_store::path::Path;
 use obsidian_sync::ContentHash;
 use obsync_core::{Stamp, StoreError, Trust, VaultPath};
 use sha2::Digest as _;
 
 use super::S3VaultStore;
+use crate::ask::Ask;
+use crate::bucket::e_tag_of;
 use crate::fault::Fault;
 use crate::object::stamp;
 
 type Hashed = Option<(ContentHash, Stamp)>;
 
 impl S3VaultStore {
-    /// The hash of the bytes at a key: S3's own, the one that we wrote, or by reading.
-    pub(super) async fn hash_at(&self, key: &Path) -> Result<Hashed, StoreError> {
+    /// The hash of the bytes at a key: S3's own, or by reading. Our mark is only metadata, which tools
+    /// keep when they write other bytes: it counts where the object is still `known`, our last write.
+    pub(super) async fn hash_at(
+        &self,
+        key: &Path,
+        known: Option<&Stamp>,
+    ) -> Result<Hashed, StoreError> {
         let head = self.0.bucket.head(key).await;
         let Some(head) = head.map_err(|fault| self.fault(fault, "s3:GetObject", key))? else {
             return Ok(None);
         };
-        let told = head.checksum.or(head.mark.map(|(hash, _)| hash));
-        match told {
+        match head.hash(known) {
             Some(hash) => Ok(Some((hash, head.stamp))),
             None => self.read_through(key).await,
         }
@@ -44,9 +51,7 @@ impl S3VaultStore {
         let Some(head) = head.map_err(|fault| self.fault(fault, "s3:GetObject", &key))? else {
             return Ok(None);
         };
-        let mark = head.mark.map(|(hash, _)| hash);
-        let mark = mark.filter(|_| head.size == size && known == Some(&head.stamp));
-        match head.checksum.or(mark) {
+        match head.hash(known.filter(|_| head.size == size)) {
             Some(hash) => Ok(Some((hash, head.stamp))),
             None => self.read_through(&key).await,
         }
@@ -54,17 +59,21 @@ impl S3VaultStore {
 
     /// Reads all bytes, a piece at a time.
     async fn read_through(&self, key: &Path) -> Result<Hashed, StoreError> {
-        let read = async {
-            let found = self.0.bucket.store().get(key).await?;
-            let stamp = stamp(found.meta.e_tag.as_deref(), found.meta.size);
-            let mut stream = found.into_stream();
-            let mut hasher = sha2::Sha256::new();
-            while let Some(piece) = stream.try_next().await? {
+        let ask = Ask::new(Method::GET, key.as_ref());
+        let once = || async {
+            let bucket = &self.0.bucket;
+            let (parts, body) = bucket.once(&ask).await?.into_parts();
+            let (mut hasher, mut size) = (sha2::Sha256::new(), 0);
+            let mut pieces = body.bytes_stream();
+            while let Some(piece) = bucket.piece(pieces.next()).await? {
+                let piece = piece.map_err(|error| Fault::unanswered(&error))?;
+                size += piece.len() as u64;
                 hasher.update(&piece);
             }
-            Ok::<_, object_store::Error>((ContentHash(hasher.finalize().into()), stamp))
+            let stamp = stamp(e_tag_of(&parts.headers), size);
+            Ok((ContentHash(hasher.finalize().into()), stamp))
         };
-        match read.await.map_err(Fault::from) {
+        match self.0.bucket.again(&ask, once).await {
             Ok(found) => Ok(Some(found)),
             Err(fault) if fault.is_absent() => Ok(None),
             Err(fault) => Err(self.fault(fault, "s3:GetObject", key)),

@@ -86,6 +86,14 @@ impl Looks {
         }
     }
 
+    /// Drops what was listed; a large vault's is large. What is looked at from here on is asked for
+    /// again.
+    pub(super) fn rest(&self) {
+        let mut seen = self.seen();
+        seen.listing = None;
+        seen.count = 0;
+    }
+
     /// A new run looks anew.
     pub(super) fn forget(&self) {
         *self.seen() = Seen::default();

@@ -6,6 +6,7 @@
 //! - Every object carries its record and its hash as metadata, so a crashed run's are known again.
 //! - Folders are not things of their own here: they come and go with what is in them.
 
+mod aside;
 mod change;
 mod content;
 mod looks;
@@ -13,29 +14,23 @@ mod remove;
 mod store;
 mod upload;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use object_store::PutPayload;
 use object_store::path::Path;
-use object_store::{ObjectStore as _, PutMode, UpdateVersion};
 use obsidian_sync::Millis;
 use obsync_core::{
     Expect, FileMeta, Found, PathProblem, Stamp, StoreError, StoreErrorKind, VaultPath,
 };
-use tokio::time::{Duration, sleep};
 
 use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::homes::Held;
 use crate::keys;
-use crate::object::{e_tag, size_of, stamp};
+use crate::object::{condition, size_of, stamp};
 use looks::Looks;
-
-/// How often a put is tried that met another one, or whose reply was lost.
-const TRIES: u32 = 3;
-/// The pause after a put that met another one.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// A vault's files as objects below a prefix. Clones are one store.
 #[derive(Clone)]
@@ -46,6 +41,8 @@ pub(crate) struct Inner {
     prefix: String,
     gate: Arc<dyn Gate>,
     looks: Looks,
+    /// The stamp of the destination's mark, as it was seen last.
+    mark: Mutex<Option<Stamp>>,
     /// In milliseconds: names this run's folder in the trash.
     started: AtomicI64,
     /// Whether there is a trash.
@@ -69,12 +66,22 @@ impl Inner {
     ) -> Self {
         Self {
             looks: Looks::default(),
+            mark: Mutex::default(),
             bucket,
             prefix,
             gate,
             started: AtomicI64::new(started.0),
             trash,
         }
+    }
+
+    fn mark(&self) -> std::sync::MutexGuard<'_, Option<Stamp>> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run ended.
+    pub(crate) fn rest(&self) {
+        self.looks.rest();
     }
 
     /// A new run begins.
@@ -137,74 +144,98 @@ impl S3VaultStore {
     async fn put(
         &self,
         path: &VaultPath,
-        content: &bytes::Bytes,
+        content: &PutPayload,
         meta: &FileMeta,
         expect: &Expect,
-    ) -> Result<Stamp, StoreError> {
+    ) -> Result<Stamp, Failed> {
         let key = self.key(path)?;
         let bucket = &self.0.bucket;
-        let mut tries = 1;
-        loop {
-            let mut options = bucket.options(&key, meta);
-            options.mode = match expect {
-                Expect::Absent => PutMode::Create,
-                Expect::Is(stamp) => PutMode::Update(UpdateVersion {
-                    e_tag: Some(e_tag(stamp)),
-                    version: None,
-                }),
-            };
-            let put = bucket
-                .store()
-                .put_opts(&key, content.clone().into(), options);
-            let fault = match put.await {
-                Ok(put) => return Ok(stamp(put.e_tag.as_deref(), meta.size)),
-                Err(error) => Fault::from(error),
-            };
-            let unmet = fault.is_unmet() || fault.is_conflict() || fault.is_absent();
-            // Its reply may be all that was lost.
-            if (unmet || fault.may_be_done())
-                && let Ok(Some(head)) = bucket.head(&key).await
-                && head.is(meta)
-            {
-                return Ok(head.stamp);
-            }
-            let again = fault.is_conflict() || fault.status.is_none();
-            if again && tries < TRIES {
-                sleep(PAUSE * tries).await;
-                tries += 1;
-                continue;
-            }
-            if unmet {
-                return Err(self.unmet(path).await);
-            }
-            return Err(self.fault(fault, "s3:PutObject", &key));
+        let mut headers = bucket.dressed(&key, meta);
+        headers.extend(condition(expect));
+        // By its hash S3 checks that it takes what was checked before.
+        let put = bucket.put(&key, headers, content.clone(), &meta.hash.0);
+        match put.await {
+            Ok(put) => Ok(put.stamp),
+            Err(fault) => self.landed(path, &key, meta, fault).await,
         }
     }
 
-    /// Copies one of our objects, giving it another mark, on a condition; gives the new stamp.
+    /// Copies one of our objects, giving it another mark, on a condition; gives the new stamp. Services
+    /// that ignore the condition need a [`S3VaultStore::check`] before.
     async fn copy(
         &self,
         (from, from_stamp): (&Path, &Stamp),
         path: &VaultPath,
         meta: &FileMeta,
         expect: &Expect,
-    ) -> Result<Stamp, StoreError> {
+    ) -> Result<Stamp, Failed> {
         let to = self.key(path)?;
         let bucket = &self.0.bucket;
-        self.check(path, &to, expect).await?;
-        let headers = bucket.copy_headers(&to, meta);
-        let copied = bucket.copy(from, from_stamp, &to, expect, headers).await;
-        let head = bucket.head(&to).await;
-        let head = head.map_err(|fault| self.fault(fault, "s3:GetObject", &to))?;
-        match (copied, head) {
-            // Also a copy whose reply was lost.
-            (Ok(()), Some(head)) => Ok(head.stamp),
-            (Err(fault), Some(head)) if fault.may_be_done() && head.is(meta) => Ok(head.stamp),
-            (Ok(()), None) => Err(self.unmet(path).await),
-            (Err(fault), _) if fault.is_unmet() || fault.is_conflict() || fault.is_absent() => {
-                Err(self.unmet(path).await)
+        let headers = bucket.dressed_copy(&to, meta);
+        match bucket.copy(from, from_stamp, &to, expect, headers).await {
+            Ok(Some(e_tag)) => Ok(stamp(Some(&e_tag), meta.size)),
+            // A service that does not say what it made.
+            Ok(None) => {
+                let head = bucket.head(&to).await;
+                let head = head.map_err(|fault| self.fault(fault, "s3:GetObject", &to));
+                match head.map_err(Failed::perhaps)? {
+                    Some(head) if head.is(meta) => Ok(head.stamp),
+                    _ => Err(Failed::perhaps(self.unmet(path).await)),
+                }
             }
-            (Err(fault), _) => Err(self.fault(fault, "s3:PutObject", &to)),
+            Err(fault) => self.landed(path, &to, meta, fault).await,
+        }
+    }
+
+    /// What became of a write that failed: it may be there all the same, by this request or by one of
+    /// a run that crashed.
+    async fn landed(
+        &self,
+        path: &VaultPath,
+        key: &Path,
+        meta: &FileMeta,
+        fault: Fault,
+    ) -> Result<Stamp, Failed> {
+        let doubt = fault.doubt;
+        if fault.may_be_done() {
+            match self.0.bucket.head(key).await {
+                Ok(Some(head)) if head.is(meta) => return Ok(head.stamp),
+                Ok(_) => {}
+                // Nobody knows: the reason for that is what a person needs.
+                Err(look) if doubt => {
+                    return Err(Failed::perhaps(self.fault(look, "s3:GetObject", key)));
+                }
+                Err(_) => {}
+            }
+        }
+        let error = if fault.is_unmet() || fault.is_conflict() || fault.is_absent() {
+            self.unmet(path).await
+        } else {
+            self.fault(fault, "s3:PutObject", key)
+        };
+        Err(Failed { error, doubt })
+    }
+}
+
+/// A change that did not succeed.
+struct Failed {
+    error: StoreError,
+    /// Whether it may have happened all the same.
+    doubt: bool,
+}
+
+impl Failed {
+    fn perhaps(error: StoreError) -> Self {
+        Self { error, doubt: true }
+    }
+}
+
+/// What was refused before anything was sent.
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self {
+            error,
+            doubt: false,
         }
     }
 }

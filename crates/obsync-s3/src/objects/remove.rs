@@ -94,9 +94,8 @@ impl S3VaultStore {
             // A service that can't do many at once.
             Err(fault) if is_refusal_of_many(&fault) => HashMap::new(),
             Err(fault) => {
-                let first = chunk.first().map_or("", |(_, key, _)| key.as_ref());
-                let error = self.0.bucket.error(fault, "s3:DeleteObject", first);
-                return chunk.iter().map(|_| Err(again(&error))).collect();
+                let failed = |key| self.fault(fault.clone(), "s3:DeleteObject", key);
+                return chunk.iter().map(|(_, key, _)| Err(failed(key))).collect();
             }
         };
         let ends: Vec<_> = chunk
@@ -116,7 +115,10 @@ impl S3VaultStore {
                             Err(self.fault(fault, "s3:DeleteObject", key))
                         }
                         // What may pass on a second try, or was not told of.
-                        Some(Err(_)) | None => self.delete(path, key, stamp).await,
+                        Some(Err(_)) | None => {
+                            let deleted = self.delete(path, key, stamp).await;
+                            deleted.map_err(|failed| failed.error)
+                        }
                     }
                 })
             })

@@ -1,11 +1,12 @@
 //! The [`VaultStore`] contract, met by the other modules.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method};
-use object_store::ObjectStoreExt as _;
+use bytes::Bytes;
+use http::HeaderValue;
+use object_store::PutPayload;
 use obsidian_sync::ContentHash;
 use obsync_core::{
     Expect, FileMeta, Folding, Found, Listed, PathProblem, PublishError, Retire, Staged,
@@ -16,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::looks::Look;
 use super::upload::{Waiting, Writer};
 use super::{S3VaultStore, changed, file};
-use crate::bucket::Ask;
-use crate::fault::Fault;
+use crate::bucket::{Read, digest_of};
 use crate::keys::{self, IGNORE_FILE, OWN_FOLDER};
+use crate::object::condition;
 
 /// The mark of a destination, as an object.
 #[derive(Serialize, Deserialize)]
@@ -27,13 +28,14 @@ struct Mark {
 }
 
 const MARK: &str = ".obsync/id.json";
+/// An upload in parts that was begun so long ago is nobody's any more.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl S3VaultStore {
-    async fn own(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+    async fn own(&self, name: &str) -> Result<Option<Read>, StoreError> {
         let key = self.own_key(name)?;
-        let read = self.0.bucket.read(&key).await;
-        let read = read.map_err(|fault| self.fault(fault, "s3:GetObject", &key))?;
-        Ok(read.map(|read| read.bytes))
+        let read = self.0.bucket.read(&key, None).await;
+        read.map_err(|fault| self.fault(fault, "s3:GetObject", &key))
     }
 
     /// Every object that can be a vault's, by path. What no path can name is left alone.
@@ -76,14 +78,8 @@ impl S3VaultStore {
         meta: Option<FileMeta>,
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
         self.0.gate.enter().await?;
-        Ok(Box::new(Writer {
-            key: self.key(path)?,
-            store: self.clone(),
-            path: path.clone(),
-            meta,
-            gathered: BytesMut::new(),
-            upload: None,
-        }))
+        let key = self.key(path)?;
+        Ok(Box::new(Writer::new(self, path, key, meta)))
     }
 }
 
@@ -113,10 +109,12 @@ impl VaultStore for S3VaultStore {
     async fn identity(&self) -> Result<Option<String>, StoreError> {
         // The first that a run asks.
         self.0.looks.forget();
-        let Some(bytes) = self.own(MARK).await? else {
+        let read = self.own(MARK).await?;
+        *self.0.mark() = read.as_ref().map(|read| read.stamp.clone());
+        let Some(read) = read else {
             return Ok(None);
         };
-        match serde_json::from_slice::<Mark>(&bytes) {
+        match serde_json::from_slice::<Mark>(&read.bytes) {
             Ok(mark) => Ok(Some(mark.mark)),
             Err(error) => {
                 let what = format!("the mark {MARK} at {} makes no sense", self.location());
@@ -132,9 +130,31 @@ impl VaultStore for S3VaultStore {
             mark: id.to_owned(),
         };
         let text = serde_json::to_vec(&mark).expect("a mark is plain JSON");
-        let put = self.0.bucket.store().put(&key, text.into()).await;
-        put.map_err(|error| self.fault(error.into(), "s3:PutObject", &key))?;
-        Ok(())
+        let text = PutPayload::from(Bytes::from(text));
+        // Two vaults may choose one prefix at the same moment: the second to mark it is told.
+        let seen = self.0.mark().clone();
+        let mut headers = condition(&seen.map_or(Expect::Absent, Expect::Is));
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(http::header::CONTENT_TYPE, json);
+        let digest = digest_of(&text);
+        let fault = match self.0.bucket.put(&key, headers, text, &digest).await {
+            Ok(put) => {
+                *self.0.mark() = Some(put.stamp);
+                return Ok(());
+            }
+            Err(fault) => fault,
+        };
+        if fault.doubt && self.identity().await?.as_deref() == Some(id) {
+            return Ok(());
+        }
+        if fault.is_unmet() || fault.is_absent() {
+            let what = format!(
+                "another run has just begun to use {} for itself: run again",
+                self.location()
+            );
+            return Err(StoreError::new(StoreErrorKind::Busy, what));
+        }
+        Err(self.fault(fault, "s3:PutObject", &key))
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
@@ -155,10 +175,10 @@ impl VaultStore for S3VaultStore {
     }
 
     async fn ignore_file(&self) -> Result<Option<String>, StoreError> {
-        let Some(bytes) = self.own(IGNORE_FILE).await? else {
+        let Some(read) = self.own(IGNORE_FILE).await? else {
             return Ok(None);
         };
-        match String::from_utf8(bytes.into()) {
+        match String::from_utf8(read.bytes.into()) {
             Ok(text) => Ok(Some(text)),
             Err(error) => {
                 let what = format!("{IGNORE_FILE} at {} is not UTF-8", self.location());
@@ -201,7 +221,7 @@ impl VaultStore for S3VaultStore {
 
     async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
         match self.key(path) {
-            Ok(key) => self.hash_at(&key).await,
+            Ok(key) => self.hash_at(&key, None).await,
             Err(_) => Ok(None),
         }
     }
@@ -236,7 +256,7 @@ impl VaultStore for S3VaultStore {
     ) -> Result<Staged, StoreError> {
         self.0.gate.enter().await?;
         self.key(path)?;
-        Ok(Self::staged(path, meta, Waiting::Content(content)))
+        Ok(Self::staged(path, meta, Waiting::Content(content.into())))
     }
 
     /// Gathers the content in memory: see [`VaultStore::stage_stream_of`].
@@ -266,7 +286,7 @@ impl VaultStore for S3VaultStore {
         self.0.gate.enter().await?;
         self.key(path)?;
         let from = self.key(source)?;
-        match self.hash_at(&from).await? {
+        match self.hash_at(&from, Some(source_stamp)).await? {
             Some((hash, stamp)) if stamp == *source_stamp && hash == meta.hash => {}
             _ => return Err(changed(source)),
         }
@@ -328,25 +348,21 @@ impl VaultStore for S3VaultStore {
 
     async fn sweep(&self) -> Result<(), StoreError> {
         self.0.gate.enter().await?;
-        for (key, id) in self.0.bucket.uploads(&self.0.prefix).await? {
-            let ask = Ask {
-                method: Method::DELETE,
-                key: &key,
-                query: &[("uploadId", &id)],
-                headers: HeaderMap::new(),
-                body: Bytes::new(),
-            };
-            match self.0.bucket.ask(&ask).await {
-                Err(fault) if !is_gone(&fault) => {
-                    return Err(self.0.bucket.error(fault, "s3:AbortMultipartUpload", &key));
-                }
-                _ => tracing::debug!(%key, "an upload of an earlier run was aborted"),
+        // Planning is over: what it listed is no longer needed.
+        self.0.looks.rest();
+        for upload in self.0.bucket.uploads(&self.0.prefix).await? {
+            // Nothing tells whose it is. A younger one may be another program's that is at work.
+            if upload.age.is_none_or(|age| age <= FORGOTTEN) {
+                continue;
             }
+            let key = &upload.key;
+            let aborted = self.0.bucket.abort_upload(key, &upload.id).await;
+            aborted.map_err(|fault| {
+                let action = "s3:AbortMultipartUpload";
+                self.0.bucket.error(fault, action, key)
+            })?;
+            tracing::debug!(%key, "an upload that nobody ended was aborted");
         }
         Ok(())
     }
-}
-
-fn is_gone(fault: &Fault) -> bool {
-    fault.code.as_deref() == Some("NoSuchUpload")
 }

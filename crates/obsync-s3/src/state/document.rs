@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use obsidian_sync::{ContentHash, Millis, Uid, VaultVersion};
-use obsync_core::{Batch, FileMeta, Header, Unapplied, VaultPath};
+use obsync_core::{Batch, Counts, Entry, FileMeta, Header, Unapplied, VaultPath};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::entries::Entries;
@@ -12,10 +12,11 @@ use super::entries::Entries;
 /// The format that this obsync writes.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// Everything in the state. Unknown fields are refused: dropping them would destroy them.
+/// Everything in the state. What each run needs comes first, the entries last: a run that finds nothing
+/// to do reads no further. Unknown fields are refused: dropping them would destroy them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Document {
+pub(crate) struct Document<E> {
     pub(crate) schema: u32,
     /// The vault's id.
     pub(crate) vault: String,
@@ -25,10 +26,23 @@ pub(crate) struct Document {
     pub(crate) fence: u64,
     #[serde(with = "HeaderForm")]
     pub(crate) header: Header,
+    /// Over the entries.
+    #[serde(with = "CountsForm")]
+    pub(crate) counts: Counts,
     pub(crate) unapplied: BTreeMap<String, Unapplied>,
     #[serde(serialize_with = "write_intents", deserialize_with = "read_intents")]
     pub(crate) intents: BTreeMap<VaultPath, FileMeta>,
-    pub(crate) entries: Entries,
+    pub(crate) entries: E,
+}
+
+/// All but the entries.
+pub(crate) type Head = Document<()>;
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Counts", deny_unknown_fields)]
+struct CountsForm {
+    files: u64,
+    bytes: u64,
 }
 
 /// The header's form here; a new field of it is a new schema.
@@ -42,7 +56,36 @@ struct HeaderForm {
     destination: Option<String>,
 }
 
-impl Document {
+impl<E> Document<E> {
+    /// The head, and the entries.
+    pub(crate) fn split(self) -> (Head, E) {
+        let Self {
+            schema,
+            vault,
+            prefix,
+            fence,
+            header,
+            counts,
+            unapplied,
+            intents,
+            entries,
+        } = self;
+        let head = Document {
+            schema,
+            vault,
+            prefix,
+            fence,
+            header,
+            counts,
+            unapplied,
+            intents,
+            entries: (),
+        };
+        (head, entries)
+    }
+}
+
+impl Head {
     /// The state before the first run.
     pub(crate) fn new(vault: &str, prefix: &str) -> Self {
         Self {
@@ -51,49 +94,105 @@ impl Document {
             prefix: prefix.to_owned(),
             fence: 0,
             header: Header::default(),
+            counts: Counts::default(),
             unapplied: BTreeMap::new(),
             intents: BTreeMap::new(),
-            entries: Entries::default(),
+            entries: (),
+        }
+    }
+
+    /// The head of a document of which the beginning was read; `None` if it goes on beyond that, or
+    /// can't be understood without the rest.
+    pub(crate) fn read(beginning: &[u8]) -> Option<Self> {
+        // In a string a quote has a backslash before it, so this is where the entries begin.
+        const ENTRIES: &[u8] = b",\"entries\":[";
+        let end = beginning
+            .windows(ENTRIES.len())
+            .position(|window| window == ENTRIES)?;
+        let text = [&beginning[..end], b",\"entries\":null}"].concat();
+        serde_json::from_slice(&text)
+            .ok()
+            .filter(|head: &Self| head.schema == SCHEMA)
+    }
+
+    /// The document, with its entries.
+    pub(crate) fn with<E>(self, entries: E) -> Document<E> {
+        let Self {
+            schema,
+            vault,
+            prefix,
+            fence,
+            header,
+            counts,
+            unapplied,
+            intents,
+            entries: (),
+        } = self;
+        Document {
+            schema,
+            vault,
+            prefix,
+            fence,
+            header,
+            counts,
+            unapplied,
+            intents,
+            entries,
         }
     }
 
     /// Applies a batch.
-    pub(crate) fn apply(&mut self, batch: Batch) {
-        if let Some(header) = batch.header {
-            self.header = header;
+    pub(crate) fn apply(&mut self, entries: &mut Entries, batch: &Batch) {
+        self.apply_if(entries, batch, |_, _| true);
+    }
+
+    fn apply_if(
+        &mut self,
+        entries: &mut Entries,
+        batch: &Batch,
+        wanted: impl Fn(&Entries, &(VaultPath, Entry)) -> bool,
+    ) {
+        if let Some(header) = &batch.header {
+            self.header = header.clone();
         }
         for path in &batch.forget {
-            self.entries.remove(path);
+            entries.remove(path);
         }
-        for (path, entry) in batch.set {
-            self.entries.set(path, entry);
+        for row in &batch.set {
+            if wanted(entries, row) {
+                entries.set(row.0.clone(), &row.1);
+            }
         }
         if batch.settle {
             self.intents.clear();
         }
-        self.intents.extend(batch.intend);
+        self.intents.extend(batch.intend.iter().cloned());
         for name in &batch.unlist {
             self.unapplied.remove(name);
         }
-        for item in batch.list {
-            self.unapplied.insert(item.name.clone(), item);
+        for item in &batch.list {
+            self.unapplied.insert(item.name.clone(), item.clone());
         }
+        self.counts = entries.counts();
     }
 
     /// Applies batches to a document that someone else wrote meanwhile: the cursor does not move
     /// backwards, and an entry of a newer record stays.
-    pub(crate) fn merge(&mut self, batches: &[Batch]) {
-        let (cursor, highest) = (self.header.cursor, self.header.highest);
+    pub(crate) fn merge(&mut self, entries: &mut Entries, batches: &[Batch]) {
+        let floor = self.header.clone();
         for batch in batches {
-            let mut batch = batch.clone();
-            batch.set.retain(|(path, entry)| {
-                let there = self.entries.uid(path);
+            self.apply_if(entries, batch, |entries, (path, entry)| {
+                let there = entries.uid(path);
                 there.is_none_or(|there| there <= entry.uid())
             });
-            self.apply(batch);
         }
-        self.header.cursor = self.header.cursor.max(cursor);
-        self.header.highest = self.header.highest.max(highest);
+        self.raise(&floor);
+    }
+
+    /// Moves the cursor to where another run had it, if it is below.
+    pub(crate) fn raise(&mut self, floor: &Header) {
+        self.header.cursor = self.header.cursor.max(floor.cursor);
+        self.header.highest = self.header.highest.max(floor.highest);
     }
 }
 
@@ -132,7 +231,7 @@ fn read_intents<'de, D: Deserializer<'de>>(
 
 #[cfg(test)]
 mod tests {
-    use obsync_core::{Entry, FileEntry, Stamp};
+    use obsync_core::{FileEntry, Stamp};
 
     use super::*;
 
@@ -152,31 +251,64 @@ mod tests {
 
     #[test]
     fn the_format_is_pinned() {
-        let mut document = Document::new("id", "vaults/Notes/");
-        document.fence = 3;
-        document.header.cursor = VaultVersion(7);
-        document
-            .entries
-            .set(path("a"), Entry::Folder { uid: Uid(1) });
-        document.entries.set(path("a/ü.md"), file(2));
+        let (mut head, mut entries) = (Head::new("id", "vaults/Notes/"), Entries::default());
+        head.fence = 3;
+        let batch = Batch {
+            header: Some(Header {
+                cursor: VaultVersion(7),
+                ..Header::default()
+            }),
+            set: vec![
+                (path("a"), Entry::Folder { uid: Uid(1) }),
+                (path("a/ü.md"), file(2)),
+            ],
+            ..Batch::default()
+        };
+        head.apply(&mut entries, &batch);
+        let document = head.clone().with(entries);
         let text = serde_json::to_string(&document).unwrap();
         let hash = ContentHash::of(b"x").to_hex();
         assert_eq!(
             text,
             format!(
-                r#"{{"schema":1,"vault":"id","prefix":"vaults/Notes/","fence":3,"header":{{"cursor":7,"highest":0,"fingerprint":"","full_pending":false,"destination":null}},"unapplied":{{}},"intents":[],"entries":[["a",1],["a/ü.md",2,"{hash}",1,2,"e:1"]]}}"#
+                r#"{{"schema":1,"vault":"id","prefix":"vaults/Notes/","fence":3,"header":{{"cursor":7,"highest":0,"fingerprint":"","full_pending":false,"destination":null}},"counts":{{"files":1,"bytes":1}},"unapplied":{{}},"intents":[],"entries":[["a",1],["a/ü.md",2,"{hash}",1,2,"e:1"]]}}"#
             )
         );
-        assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), document);
+        let read = serde_json::from_str::<Document<Entries>>(&text).unwrap();
+        assert_eq!(read, document);
         let more = text.replacen("\"fence\"", "\"colour\":1,\"fence\"", 1);
-        assert!(serde_json::from_str::<Document>(&more).is_err());
+        assert!(serde_json::from_str::<Document<Entries>>(&more).is_err());
+        // The head alone: without the last entry, or in the middle of one.
+        assert_eq!(Head::read(text.as_bytes()), Some(head.clone()));
+        assert_eq!(Head::read(&text.as_bytes()[..text.len() - 20]), Some(head));
+        assert_eq!(Head::read(more.as_bytes()), None);
+        assert_eq!(Head::read(&text.as_bytes()[..150]), None);
+    }
+
+    #[test]
+    fn no_name_is_taken_for_the_end_of_the_head() {
+        let mut head = Head::new("id", "p/,\"entries\":[/");
+        let name = "a,\"entries\":[]\\".to_owned();
+        head.unapplied.insert(
+            name.clone(),
+            Unapplied {
+                name,
+                uid: Uid(1),
+                kind: obsync_core::UnappliedKind::Skipped,
+                message: ",\"entries\":[".to_owned(),
+                attempts: 1,
+                record: None,
+            },
+        );
+        let text = serde_json::to_string(&head.clone().with(Entries::default())).unwrap();
+        assert_eq!(Head::read(text.as_bytes()), Some(head));
     }
 
     #[test]
     fn a_merge_keeps_the_newer() {
-        let mut document = Document::new("id", "p/");
-        document.header.cursor = VaultVersion(9);
-        document.entries.set(path("a"), file(8));
+        let (mut head, mut entries) = (Head::new("id", "p/"), Entries::default());
+        head.header.cursor = VaultVersion(9);
+        entries.set(path("a"), &file(8));
         let batch = Batch {
             header: Some(Header {
                 cursor: VaultVersion(5),
@@ -185,9 +317,10 @@ mod tests {
             set: vec![(path("a"), file(4)), (path("b"), file(5))],
             ..Batch::default()
         };
-        document.merge(&[batch]);
-        assert_eq!(document.header.cursor, VaultVersion(9));
-        assert_eq!(document.entries.get(&path("a")), Some(file(8)));
-        assert_eq!(document.entries.get(&path("b")), Some(file(5)));
+        head.merge(&mut entries, &[batch]);
+        assert_eq!(head.header.cursor, VaultVersion(9));
+        assert_eq!(entries.get(&path("a")), Some(file(8)));
+        assert_eq!(entries.get(&path("b")), Some(file(5)));
+        assert_eq!(head.counts.files, 2);
     }
 }

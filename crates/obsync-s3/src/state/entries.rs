@@ -2,7 +2,7 @@
 //! beside the run. An entry takes about 80 bytes beside its path, whose text is shared with the run.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use obsidian_sync::{ContentHash, Millis, Uid};
 use obsync_core::{Counts, Entry, FileEntry, Stamp, VaultPath};
@@ -13,7 +13,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Entries by path. As JSON: `[path, uid]` for a folder; `[path, uid, hash, size, mtime, stamp]` for a
 /// file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Entries(BTreeMap<VaultPath, Packed>);
+pub(crate) struct Entries {
+    rows: BTreeMap<VaultPath, Packed>,
+    files: u64,
+    /// What all files have together; wide enough for any sizes that a service may name.
+    bytes: u128,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Packed {
@@ -52,16 +57,23 @@ impl Tag {
 
     fn stamp(&self, size: u64) -> String {
         match self {
-            Self::Usual(bytes) => format!("{}:{size}", hex::encode(bytes)),
-            Self::Other(text) => text.to_string(),
+            Self::Usual(bytes) => {
+                let digits = size.checked_ilog10().unwrap_or_default() as usize + 1;
+                let mut text = String::with_capacity(2 * bytes.len() + 1 + digits);
+                text.push_str(hex_of(bytes, &mut [0; 32]));
+                // Nothing that a string takes fails.
+                let _ = write!(text, ":{size}");
+                text
+            }
+            Self::Other(text) => String::from(&**text),
         }
     }
 }
 
-impl From<Entry> for Packed {
-    fn from(entry: Entry) -> Self {
+impl From<&Entry> for Packed {
+    fn from(entry: &Entry) -> Self {
         match entry {
-            Entry::Folder { uid } => Self::Folder(uid),
+            Entry::Folder { uid } => Self::Folder(*uid),
             Entry::File(file) => Self::File(File {
                 uid: file.uid,
                 hash: file.hash,
@@ -88,48 +100,87 @@ impl From<&Packed> for Entry {
     }
 }
 
+impl Packed {
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::Folder(_) => None,
+            Self::File(file) => Some(file.size),
+        }
+    }
+}
+
 impl Entries {
-    pub(crate) fn set(&mut self, path: VaultPath, entry: Entry) {
-        self.0.insert(path, entry.into());
+    pub(crate) fn set(&mut self, path: VaultPath, entry: &Entry) {
+        let packed = Packed::from(entry);
+        self.count(&packed);
+        if let Some(before) = self.rows.insert(path, packed) {
+            self.discount(&before);
+        }
     }
 
     pub(crate) fn remove(&mut self, path: &VaultPath) {
-        self.0.remove(path);
+        if let Some(before) = self.rows.remove(path) {
+            self.discount(&before);
+        }
+    }
+
+    fn count(&mut self, packed: &Packed) {
+        if let Some(size) = packed.size() {
+            self.files += 1;
+            self.bytes += u128::from(size);
+        }
+    }
+
+    fn discount(&mut self, packed: &Packed) {
+        if let Some(size) = packed.size() {
+            self.files -= 1;
+            self.bytes -= u128::from(size);
+        }
     }
 
     pub(crate) fn get(&self, path: &VaultPath) -> Option<Entry> {
-        self.0.get(path).map(Entry::from)
+        self.rows.get(path).map(Entry::from)
     }
 
     /// The record that an entry comes from.
     pub(crate) fn uid(&self, path: &VaultPath) -> Option<Uid> {
-        self.0.get(path).map(|packed| match packed {
+        self.rows.get(path).map(|packed| match packed {
             Packed::Folder(uid) => *uid,
             Packed::File(file) => file.uid,
         })
     }
 
     /// All of them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (VaultPath, Entry)> {
-        let entries = self.0.iter();
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (VaultPath, Entry)> {
+        let entries = self.rows.iter();
         entries.map(|(path, packed)| (path.clone(), packed.into()))
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let files = self.0.values().filter_map(|packed| match packed {
-            Packed::Folder(_) => None,
-            Packed::File(file) => Some(file.size),
-        });
-        files.fold(Counts::default(), |counts, size| Counts {
-            files: counts.files + 1,
-            bytes: counts.bytes.saturating_add(size),
-        })
+        Counts {
+            files: self.files,
+            bytes: u64::try_from(self.bytes).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// At once: filled one by one in their order, the tree's nodes would stay half empty.
+impl FromIterator<(VaultPath, Packed)> for Entries {
+    fn from_iter<I: IntoIterator<Item = (VaultPath, Packed)>>(rows: I) -> Self {
+        let mut entries = Self {
+            rows: rows.into_iter().collect(),
+            ..Self::default()
+        };
+        let sizes = || entries.rows.values().filter_map(Packed::size);
+        let (files, bytes) = (sizes().count() as u64, sizes().map(u128::from).sum());
+        (entries.files, entries.bytes) = (files, bytes);
+        entries
     }
 }
 
 impl Serialize for Entries {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(path, packed)| Row(path, packed)))
+        serializer.collect_seq(self.rows.iter().map(|(path, packed)| Row(path, packed)))
     }
 }
 
@@ -176,11 +227,11 @@ impl<'de> Deserialize<'de> for Entries {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Entries, A::Error> {
-                let mut entries = Entries::default();
+                let mut read = Vec::new();
                 while let Some(Read(path, packed)) = rows.next_element()? {
-                    entries.0.insert(path, packed);
+                    read.push((path, packed));
                 }
-                Ok(entries)
+                Ok(read.into_iter().collect())
             }
         }
         deserializer.deserialize_seq(Rows)
@@ -254,10 +305,13 @@ mod tests {
                 })
             };
             let mut entries = Entries::default();
-            entries.set(path.clone(), entry.clone());
+            entries.set(path.clone(), &entry);
             let text = serde_json::to_string(&entries).unwrap();
             let read: Entries = serde_json::from_reader(text.as_bytes()).unwrap();
             prop_assert_eq!(&read, &entries);
+            if let Some(Entry::File(file)) = read.get(&path) {
+                prop_assert!(file.stamp.0.capacity() == file.stamp.0.len());
+            }
             prop_assert_eq!(read.get(&path), Some(entry));
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Commits are gathered in memory and written now and then, so that writing state takes no more
 //! than a tenth of a run; what a crash loses of them the objects' own marks give back. Every write
-//! is conditional on the last one and carries the writer's fencing number.
+//! is conditional on the last one and carries the writer's fencing number. A run begins with the
+//! document's head; the entries are read when it turns out that there is work.
 
 mod document;
 mod entries;
@@ -24,10 +25,11 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::bucket::Bucket;
 use crate::gate::Gate;
 use crate::homes::Held;
-use crate::lease::Lease;
+use crate::lease::{Holder, Lease, Taken};
 use crate::register::{Register, Version, WriteFault};
-pub(crate) use document::Document;
-pub(crate) use form::{read, read_status};
+pub(crate) use document::Head;
+use entries::Entries;
+pub(crate) use form::{Found, read, read_status, read_whole};
 use pace::Pace;
 
 /// How often a write is merged with another's and tried again.
@@ -43,16 +45,24 @@ pub(crate) struct Core {
     status: Register,
     lease: Lease,
     /// Where the document begins, before the first write.
-    fresh: Document,
+    fresh: Head,
     memory: Mutex<Memory>,
 }
 
 struct Memory {
-    document: Document,
+    head: Head,
+    /// `None`: not read yet. Shared with whoever writes them out.
+    entries: Option<Arc<Entries>>,
     /// The version that was read or written last; `None` before the first.
     version: Option<Version>,
+    /// The fencing number and the header in that version.
+    known: (u64, Header),
+    /// Below this the cursor does not move any more: another run had it there.
+    floor: Option<Header>,
     /// Committed and not written yet.
     pending: Vec<Batch>,
+    /// The files of a dead run, with its fencing number: what this run was told of.
+    strays: Option<(u64, Vec<(VaultPath, FileMeta)>)>,
     pace: Pace,
     /// Whether the document was read since the last run began.
     current: bool,
@@ -60,6 +70,45 @@ struct Memory {
     spoiled: bool,
     /// Whether it was said that the bucket keeps no versions.
     warned: bool,
+}
+
+impl Memory {
+    fn new(fresh: &Head, found: Option<Found>) -> Self {
+        let mut memory = Self {
+            head: fresh.clone(),
+            entries: None,
+            version: None,
+            known: Default::default(),
+            floor: None,
+            pending: Vec::new(),
+            strays: None,
+            pace: Pace::default(),
+            current: true,
+            spoiled: false,
+            warned: false,
+        };
+        memory.adopt(fresh, found);
+        memory
+    }
+
+    /// Takes what was found in the bucket.
+    fn adopt(&mut self, fresh: &Head, found: Option<Found>) {
+        (self.head, self.entries, self.version) = match found {
+            Some(found) => (found.head, found.entries.map(Arc::new), Some(found.version)),
+            None => (fresh.clone(), Some(Arc::default()), None),
+        };
+        self.known = (self.head.fence, self.head.header.clone());
+        self.spoiled = false;
+    }
+
+    /// Applies a batch. The entries have been read.
+    fn apply(&mut self, batch: &Batch) {
+        let entries = Arc::make_mut(self.entries.get_or_insert_default());
+        self.head.apply(entries, batch);
+        if let Some(floor) = &self.floor {
+            self.head.raise(floor);
+        }
+    }
 }
 
 impl std::fmt::Debug for S3StateStore {
@@ -106,28 +155,17 @@ impl Core {
         bucket: &Bucket,
         [state, status, lease]: [Register; 3],
         clock: Arc<dyn Clock>,
-        fresh: Document,
-        found: Option<(Document, Version)>,
+        fresh: Head,
+        found: Option<Found>,
     ) -> Self {
-        let (document, version) = match found {
-            Some((document, version)) => (document, Some(version)),
-            None => (fresh.clone(), None),
-        };
+        let memory = Memory::new(&fresh, found);
         Self {
             bucket: bucket.clone(),
             register: state,
             status,
             lease: Lease::new(lease, clock),
             fresh,
-            memory: Mutex::new(Memory {
-                document,
-                version,
-                pending: Vec::new(),
-                pace: Pace::default(),
-                current: true,
-                spoiled: false,
-                warned: false,
-            }),
+            memory: Mutex::new(memory),
         }
     }
 
@@ -143,8 +181,10 @@ impl Core {
         }
         let mut memory = self.memory.lock().await;
         memory.current = false;
+        memory.floor = None;
+        memory.strays = None;
         self.refresh(&mut memory).await?;
-        Ok(memory.document.prefix == self.fresh.prefix)
+        Ok(memory.head.prefix == self.fresh.prefix)
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -164,7 +204,7 @@ impl Core {
     async fn memory(&self) -> Result<MutexGuard<'_, Memory>, StoreError> {
         let mut memory = self.memory.lock().await;
         self.refresh(&mut memory).await?;
-        if memory.document.prefix != self.fresh.prefix {
+        if memory.head.prefix != self.fresh.prefix {
             let what = "another run has set this vault up at another prefix meanwhile: run again";
             return Err(StoreError::new(StoreErrorKind::Busy, what));
         }
@@ -178,19 +218,32 @@ impl Core {
         let there = self.register.stamp().await?;
         let known = memory.version.as_ref().map(|version| &version.stamp);
         if memory.spoiled || there.as_ref() != known {
-            self.reload(memory).await?;
-            memory.spoiled = false;
+            memory.adopt(&self.fresh, read(&self.register).await?);
         }
         memory.current = true;
         Ok(())
     }
 
-    async fn reload(&self, memory: &mut Memory) -> Result<(), StoreError> {
-        (memory.document, memory.version) = match read(&self.register).await? {
-            Some((document, version)) => (document, Some(version)),
-            None => (self.fresh.clone(), None),
-        };
-        Ok(())
+    /// The entries, read now if only the head was read before.
+    async fn entries(&self, memory: &mut Memory) -> Result<Arc<Entries>, StoreError> {
+        if let Some(entries) = &memory.entries {
+            return Ok(Arc::clone(entries));
+        }
+        let version = memory.version.as_ref();
+        let version = version.expect("what was never written has all its entries");
+        match form::read_rest(&self.register, version).await {
+            Ok(found) => {
+                let entries: Arc<Entries> = Arc::new(found.entries.unwrap_or_default());
+                memory.head.counts = entries.counts();
+                memory.entries = Some(Arc::clone(&entries));
+                Ok(entries)
+            }
+            Err(error) => {
+                // What was read of it belongs to nothing any more.
+                memory.current = error.kind != StoreErrorKind::Busy;
+                Err(error)
+            }
+        }
     }
 
     /// Writes what is pending, onto what another run wrote if need be.
@@ -203,9 +256,10 @@ impl Core {
             return Err(self.lease.lost());
         };
         for _ in 0..TRIES {
-            memory.document.fence = fence;
+            let entries = self.entries(memory).await?;
+            memory.head.fence = fence;
             let begun = memory.pace.begin();
-            let text = form::text(&memory.document)?;
+            let text = form::text(memory.head.clone(), entries).await?;
             let before = memory.version.as_ref();
             match self.register.write(text, before).await {
                 Ok(version) => {
@@ -217,50 +271,153 @@ impl Core {
                             "the bucket keeps no versions: turn versioning on to be able to go back"
                         );
                     }
+                    memory.known = (fence, memory.head.header.clone());
                     memory.version = Some(version);
                     memory.pending.clear();
                     return Ok(());
                 }
                 Err(WriteFault::Failed(error)) => return Err(error),
-                Err(WriteFault::Changed) => {
-                    self.reload(memory).await?;
-                    let moved = memory.document.prefix != self.fresh.prefix;
-                    if memory.document.fence > fence || moved {
-                        memory.pending.clear();
-                        return Err(self.lease.lost());
-                    }
-                    let Memory {
-                        document, pending, ..
-                    } = memory;
-                    document.merge(pending);
-                }
+                Err(WriteFault::Changed) => self.merge(memory, fence).await?,
             }
         }
         let what = format!("the state {} keeps changing", self.register.location());
         Err(StoreError::new(StoreErrorKind::Other, what))
     }
 
-    /// Takes the lease, if what this run knows of the state is still so.
-    async fn begin(&self) -> Result<(), StoreError> {
+    /// Puts what is pending onto what somebody else wrote: the run that this one took over, whose last
+    /// write landed late. Nothing else may have written.
+    async fn merge(&self, memory: &mut Memory, fence: u64) -> Result<(), StoreError> {
+        let found = read_whole(&self.register).await?;
+        // If anything is wrong, nothing of what this run has in memory counts any more.
+        memory.spoiled = true;
+        let before = memory.version.take();
+        let (known_fence, known_header) = std::mem::take(&mut memory.known);
+        let pending = std::mem::take(&mut memory.pending);
+        let at = self.register.location();
+        let lost = |what: String| {
+            // Nothing more may be done by what this run knows; it counts as one that died.
+            self.lease.lost();
+            Err(StoreError::new(StoreErrorKind::Unusable, what))
+        };
+        match &found {
+            None if before.is_some() => {
+                return lost(format!(
+                    "the state {at} was deleted while this run worked on the vault: what it did is                      not noted, and the next run looks at everything anew; to go on from where it                      was, restore the state first"
+                ));
+            }
+            Some(found) if found.head.fence > fence || found.head.prefix != self.fresh.prefix => {
+                return Err(self.lease.lost());
+            }
+            Some(found)
+                if found.head.fence < known_fence
+                    || found.head.header.cursor < known_header.cursor =>
+            {
+                return lost(format!(
+                    "an earlier version of the state {at} was restored while this run worked on the                      vault: it is left as it is, and the next run goes on from there"
+                ));
+            }
+            _ => {}
+        }
+        memory.adopt(&self.fresh, found);
+        let floor = memory.head.header.clone();
+        let entries = Arc::make_mut(memory.entries.get_or_insert_default());
+        memory.head.merge(entries, &pending);
+        memory.floor = Some(floor);
+        memory.pending = pending;
+        Ok(())
+    }
+
+    /// Takes the lease, if what this run knows of the state is still so. `touches_files`: what comes
+    /// next changes files, and not only the state.
+    async fn begin(&self, touches_files: bool) -> Result<(), StoreError> {
         let mut memory = self.memory().await?;
         if self.lease.held().await?.is_some() {
             return Ok(());
         }
-        let taken = self.lease.take(memory.document.fence + 1).await?;
-        let there = self.register.stamp().await?;
+        let taken = self.lease.take(memory.head.fence + 1).await?;
+        match self.begun(&mut memory, taken, touches_files).await {
+            Ok(()) => Ok(()),
+            Err((error, Left::Nothing)) => {
+                self.lease.release().await?;
+                Err(error)
+            }
+            Err((error, Left::Noted)) => {
+                self.lease.release().await?;
+                // No effect may follow in this run, whoever asks.
+                self.lease.lost();
+                Err(error)
+            }
+            Err((error, Left::Strays)) => {
+                self.lease.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// What comes before the first effect, under the lease.
+    async fn begun(
+        &self,
+        memory: &mut Memory,
+        taken: Taken,
+        touches_files: bool,
+    ) -> Result<(), (StoreError, Left)> {
+        let kept = |error| (error, Left::Strays);
+        let there = self.register.stamp().await.map_err(kept)?;
         if there.as_ref() != memory.version.as_ref().map(|version| &version.stamp) {
             memory.current = false;
-            self.lease.release().await?;
             let what = "another run has worked on this vault meanwhile: run again";
-            return Err(StoreError::new(StoreErrorKind::Busy, what));
+            let error = StoreError::new(StoreErrorKind::Busy, what);
+            return Err(match taken.unreleased {
+                None => (error, Left::Nothing),
+                Some(_) => kept(error),
+            });
         }
-        if taken.unreleased {
-            // Its run may still live: from here on its writes of the state fail.
-            memory.pending.push(Batch::default());
-            self.write(&mut memory).await?;
+        let Some(dead) = taken.unreleased else {
+            return Ok(());
+        };
+        // Its run may still live: from here on its writes of the state fail. What it left is noted with
+        // the first of ours, so that it is known however this run ends.
+        let told = memory.strays.take().filter(|(fence, _)| *fence == dead);
+        let (strays, told) = match told {
+            Some((_, strays)) => (strays, true),
+            None => (self.strays(memory).await.map_err(kept)?, false),
+        };
+        let surprise = touches_files && !told && !strays.is_empty();
+        self.entries(memory).await.map_err(kept)?;
+        let batch = Batch {
+            intend: strays,
+            ..Batch::default()
+        };
+        memory.apply(&batch);
+        memory.pending.push(batch);
+        if let Err(error) = self.write(memory).await {
+            memory.pending.clear();
+            memory.spoiled = true;
+            memory.current = false;
+            return Err(kept(error));
+        }
+        if surprise {
+            memory.current = false;
+            let what = "files of a run that died have turned up: run again";
+            return Err((StoreError::new(StoreErrorKind::Busy, what), Left::Noted));
         }
         Ok(())
     }
+
+    async fn strays(&self, memory: &mut Memory) -> Result<Vec<(VaultPath, FileMeta)>, StoreError> {
+        let entries = self.entries(memory).await?;
+        strays::find(&self.bucket, &memory.head.prefix, &entries).await
+    }
+}
+
+/// What of a dead run would be forgotten if the lease were let go.
+enum Left {
+    /// There was none.
+    Nothing,
+    /// Its files are in the state.
+    Noted,
+    /// Its files, which the next run is to look for.
+    Strays,
 }
 
 #[async_trait]
@@ -269,7 +426,7 @@ impl Gate for Core {
         if self.lease.held().await?.is_some() {
             return Ok(());
         }
-        self.begin().await
+        self.begin(true).await
     }
 
     async fn confirm(&self) -> Result<(), StoreError> {
@@ -280,43 +437,49 @@ impl Gate for Core {
 #[async_trait]
 impl StateStore for S3StateStore {
     async fn header(&self) -> Result<Header, StoreError> {
-        Ok(self.0.memory().await?.document.header.clone())
+        Ok(self.0.memory().await?.head.header.clone())
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        Ok(self.0.memory().await?.document.entries.counts())
+        Ok(self.0.memory().await?.head.counts)
     }
 
     async fn load(&self) -> Result<Contents, StoreError> {
-        let memory = self.0.memory().await?;
+        let mut memory = self.0.memory().await?;
+        let entries = self.0.entries(&mut memory).await?;
         Ok(Contents {
-            entries: memory.document.entries.iter().collect(),
+            entries: entries.iter().collect(),
         })
     }
 
-    /// Also the files that a run put which died before it wrote state: their marks tell.
+    /// Also the files that a run put which died before it wrote state: their marks tell. While another
+    /// run is at work, what it puts is not looked for: this one comes no further than that.
     async fn intents(&self) -> Result<Vec<(VaultPath, FileMeta)>, StoreError> {
-        let memory = self.0.memory().await?;
-        let mut intents = memory.document.intents.clone();
-        if self.0.lease.is_unreleased().await? {
-            let (bucket, document) = (&self.0.bucket, &memory.document);
-            intents.extend(strays::find(bucket, document).await?);
+        let mut memory = self.0.memory().await?;
+        let mut intents = memory.head.intents.clone();
+        if let Holder::Dead(fence) = self.0.lease.holder().await? {
+            let strays = self.0.strays(&mut memory).await?;
+            intents.extend(strays.iter().cloned());
+            memory.strays = Some((fence, strays));
         }
         Ok(intents.into_iter().collect())
     }
 
     async fn unapplied(&self) -> Result<Vec<Unapplied>, StoreError> {
         let memory = self.0.memory().await?;
-        Ok(memory.document.unapplied.values().cloned().collect())
+        Ok(memory.head.unapplied.values().cloned().collect())
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.0.enter().await?;
+        if self.0.lease.held().await?.is_none() {
+            self.0.begin(false).await?;
+        }
         let mut memory = self.0.memory().await?;
-        memory.document.apply(batch.clone());
+        self.0.entries(&mut memory).await?;
+        memory.apply(&batch);
         memory.pending.push(batch);
         if memory.pace.is_due() {
             self.0.write(&mut memory).await?;

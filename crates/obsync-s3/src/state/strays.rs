@@ -4,7 +4,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use obsidian_sync::Millis;
 use obsync_core::{Entry, FileMeta, StoreError, VaultPath};
 
-use super::Document;
+use super::entries::Entries;
 use crate::bucket::Bucket;
 use crate::keys;
 
@@ -14,21 +14,19 @@ const LOOKS: usize = 16;
 /// Finds them, by what they say of themselves.
 pub(super) async fn find(
     bucket: &Bucket,
-    document: &Document,
+    prefix: &str,
+    entries: &Entries,
 ) -> Result<Vec<(VaultPath, FileMeta)>, StoreError> {
     let mut unknown = Vec::new();
-    for object in bucket.list(&document.prefix).await? {
-        let name = object
-            .key
-            .strip_prefix(&document.prefix)
-            .unwrap_or_default();
+    for object in bucket.list(prefix).await? {
+        let name = object.key.strip_prefix(prefix).unwrap_or_default();
         let Ok(path) = VaultPath::parse(name) else {
             continue;
         };
-        let Ok(key) = keys::key(&document.prefix, &path) else {
+        let Ok(key) = keys::key(prefix, &path) else {
             continue;
         };
-        let known = document.entries.get(&path);
+        let known = entries.get(&path);
         let known = known.as_ref().and_then(Entry::file);
         if known.is_none_or(|file| file.stamp != object.stamp) {
             unknown.push((path, key));

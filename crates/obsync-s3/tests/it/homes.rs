@@ -9,9 +9,9 @@ use obsync_core::{
 use obsync_doubles::s3::{Double, How};
 use obsync_s3::{About, Place, S3Homes};
 
-use crate::support::{HandClock, about, credentials, open, open_with, path, put, settings};
-
-const STATE: &str = "state/0123abcd.json";
+use crate::support::{
+    HandClock, LATER, STATE, about, credentials, open, open_with, path, put, settings,
+};
 
 fn homes(double: &Double, clock: &HandClock) -> S3Homes {
     let settings = settings(&double.url);
@@ -116,7 +116,7 @@ async fn a_lease_lost_in_the_freezer_does_not_stay_lost() {
     frozen.state.commit(at_cursor(5)).await.unwrap();
     drop(frozen);
     // Frozen past its lease, while another process takes over.
-    clock.forward(31);
+    double.pass(LATER);
     let other = open(&double.url, &clock).await;
     other.state.commit(at_cursor(9)).await.unwrap();
     other.state.close().await.unwrap();
@@ -202,7 +202,7 @@ async fn a_look_tells_and_changes_nothing() {
     assert!(!homes.look(&id).await.unwrap().unwrap().lease_held);
     // Nobody holds what has run out.
     put(&home, "b.md", b"two", Expect::Absent).await.unwrap();
-    clock.forward(31);
+    double.pass(LATER);
     assert!(!homes.look(&id).await.unwrap().unwrap().lease_held);
     let requests = double.requests();
     let of_look = requests.iter().filter(|line| line.starts_with("PUT state"));

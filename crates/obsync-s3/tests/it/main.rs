@@ -3,8 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod conformance;
+mod doubt;
 mod homes;
+mod idle;
+mod lease;
+mod lost;
+mod marks;
 mod moto;
 mod objects;
+mod silence;
 mod support;
+mod uploads;
 mod writers;

@@ -8,7 +8,7 @@ use obsync_core::{
 };
 use obsync_s3::{Encryption, Place, S3Home};
 
-use crate::support::{HandClock, about, meta, open, open_with, path, put, settings};
+use crate::support::{HandClock, LATER, about, meta, open, open_with, path, put, settings};
 use obsync_doubles::s3::{Double, How};
 
 fn large() -> Vec<u8> {
@@ -136,9 +136,10 @@ async fn content_that_is_given_up_is_aborted() {
     })
     .await
     .expect("the upload is aborted");
-    // A crash runs no destructors: the next run sweeps.
+    // A crash runs no destructors: a later run sweeps.
     std::mem::forget(stream(&home, "big.bin", &large()).await);
     assert_eq!(double.uploads(), 1);
+    double.pass(std::time::Duration::from_secs(25 * 3600));
     home.files.sweep().await.unwrap();
     assert_eq!(double.uploads(), 0);
 }
@@ -363,8 +364,10 @@ async fn many_removals_cost_few_requests() {
         "{error}"
     );
     // Without the lease nothing is removed at all.
+    double.pass(LATER);
     clock.forward(31);
     let other = open(&double.url, &clock).await;
+    other.state.intents().await.unwrap();
     put(&other, "b.md", b"other", Expect::Absent).await.unwrap();
     let results = home
         .files

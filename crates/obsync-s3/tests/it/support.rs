@@ -12,6 +12,23 @@ use obsync_s3::{About, EnvironmentCredentials, Place, S3Home, S3Settings};
 
 use obsync_doubles::s3::BUCKET;
 
+pub(crate) const STATE: &str = "state/0123abcd.json";
+pub(crate) const LEASE: &str = "state/0123abcd.lease.json";
+
+/// A dead run's lease has run out after this.
+pub(crate) const LATER: Duration = Duration::from_secs(31);
+
+/// Waits until it holds: what runs by itself comes to it soon.
+pub(crate) async fn soon(mut holds: impl FnMut() -> bool) {
+    let until = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let until = tokio::time::timeout(Duration::from_secs(30), until);
+    until.await.expect("it comes to it");
+}
+
 /// A clock that tests move.
 #[derive(Clone)]
 pub(crate) struct HandClock(Arc<AtomicI64>);

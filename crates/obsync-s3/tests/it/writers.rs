@@ -6,11 +6,10 @@ use obsync_core::{
     VaultStore as _,
 };
 
-use crate::support::{HandClock, about, meta, open, open_with, path, put, settings};
+use crate::support::{
+    HandClock, LATER, LEASE, STATE, about, meta, open, open_with, path, put, settings,
+};
 use obsync_doubles::s3::{Double, How};
-
-const STATE: &str = "state/0123abcd.json";
-const LEASE: &str = "state/0123abcd.lease.json";
 
 fn at_cursor(cursor: u64) -> Batch {
     Batch {
@@ -68,7 +67,7 @@ async fn a_run_that_was_taken_over_changes_nothing() {
     stale.state.commit(at_cursor(6)).await.unwrap();
 
     // It sleeps past its lease; another takes over and moves on.
-    clock.forward(31);
+    double.pass(LATER);
     let newer = open(&double.url, &clock).await;
     newer.state.commit(at_cursor(8)).await.unwrap();
     newer.state.checkpoint().await.unwrap();
@@ -83,11 +82,11 @@ async fn a_stale_run_does_not_call_a_newer_object_a_local_edit() {
     let (double, clock) = (Double::start().await, HandClock::new());
     let stale = open(&double.url, &clock).await;
     put(&stale, "other.md", b"x", Expect::Absent).await.unwrap();
-    clock.forward(31);
+    double.pass(LATER);
     let newer = open(&double.url, &clock).await;
+    newer.state.intents().await.unwrap();
     put(&newer, "a.md", b"newer", Expect::Absent).await.unwrap();
     // By its own clock the stale run still holds the lease.
-    clock.forward(-31);
     let error = put(&stale, "a.md", b"stale", Expect::Absent)
         .await
         .unwrap_err();
@@ -101,11 +100,10 @@ async fn a_stale_write_of_the_state_is_fenced() {
     let (double, clock) = (Double::start().await, HandClock::new());
     let stale = open(&double.url, &clock).await;
     stale.state.commit(at_cursor(5)).await.unwrap();
-    clock.forward(31);
+    double.pass(LATER);
     let newer = open(&double.url, &clock).await;
     // Its first effect alone shuts the other out.
     put(&newer, "a.md", b"newer", Expect::Absent).await.unwrap();
-    clock.forward(-31);
     let error = stale.state.close().await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Busy, "{error}");
     let state = double.object(STATE).unwrap();
@@ -135,12 +133,16 @@ async fn what_a_dead_run_put_is_known_again() {
     put(&dead, "a.md", b"one", Expect::Absent).await.unwrap();
     drop(dead);
     double.put("vaults/Notes/foreign.md", b"not ours");
-    clock.forward(31);
+    double.pass(LATER);
     let next = open(&double.url, &clock).await;
     let found = next.state.intents().await.unwrap();
     assert_eq!(found, [(path("a.md"), meta(b"one"))]);
     // After a run that ends well nothing is left to find.
-    next.state.commit(at_cursor(1)).await.unwrap();
+    let settled = Batch {
+        settle: true,
+        ..at_cursor(1)
+    };
+    next.state.commit(settled).await.unwrap();
     next.state.checkpoint().await.unwrap();
     assert_eq!(next.state.intents().await.unwrap(), []);
 }
@@ -257,7 +259,7 @@ async fn a_run_whose_last_write_fails_counts_as_dead() {
     )
     .await;
     assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Busy);
-    clock.forward(31);
+    double.pass(LATER);
     let next = open(&double.url, &clock).await;
     assert_eq!(next.state.intents().await.unwrap().len(), 1);
     put(&next, "b.md", b"two", Expect::Absent).await.unwrap();

@@ -5,46 +5,74 @@ use http_body_util::Full;
 use hyper::Response;
 use sha2::Digest as _;
 
-use super::{Asked, BUCKET};
+use super::{Asked, BUCKET, World, signature};
 
-pub(super) fn plain(status: u16, body: String) -> Response<Full<Bytes>> {
+pub(super) type Answer = Response<Full<Bytes>>;
+
+pub(super) fn plain(status: u16, body: String) -> Answer {
     Response::builder()
         .status(status)
         .body(Full::new(Bytes::from(body)))
         .unwrap()
 }
 
-pub(super) fn error(status: u16, code: &str, more: &str) -> Response<Full<Bytes>> {
+pub(super) fn error(status: u16, code: &str, more: &str) -> Answer {
+    let message = match more.contains("<Message>") {
+        true => "",
+        false => "<Message>as asked</Message>",
+    };
     plain(
         status,
-        format!("<Error><Code>{code}</Code><Message>as asked</Message>{more}</Error>"),
+        format!("<Error><Code>{code}</Code>{message}{more}</Error>"),
     )
 }
 
-/// Wrong buckets, and requests whose signature does not cover what it must.
-pub(super) fn refused(bucket: &str, asked: &Asked) -> Option<Response<Full<Bytes>>> {
-    if bucket != BUCKET {
-        return Some(error(404, "NoSuchBucket", ""));
-    }
-    let Some(authorization) = asked.header("authorization") else {
-        return Some(error(403, "AccessDenied", ""));
-    };
-    let signed = authorization
-        .split("SignedHeaders=")
-        .nth(1)
-        .and_then(|rest| rest.split(',').next())
-        .unwrap_or_default();
-    let signed: Vec<&str> = signed.split(';').collect();
-    for name in asked.headers.keys() {
-        if name.starts_with("x-amz-") && !signed.contains(&name.as_str()) {
-            return Some(error(403, "AccessDenied", "<HeadersNotSigned/>"));
+impl World {
+    /// Wrong buckets and accounts, and requests whose signature is wrong or does not cover what it
+    /// must.
+    pub(super) fn refused(&self, bucket: &str, asked: &Asked) -> Option<Answer> {
+        if bucket != BUCKET {
+            return Some(error(404, "NoSuchBucket", ""));
         }
+        if let Some(refusal) = self.unsigned(asked) {
+            return Some(refusal);
+        }
+        if let Some(owner) = &self.owner {
+            let named = |name: &str| asked.header(name) == Some(owner);
+            let copies = asked.header("x-amz-copy-source").is_some();
+            if !named("x-amz-expected-bucket-owner")
+                || (copies && !named("x-amz-source-expected-bucket-owner"))
+            {
+                return Some(error(403, "AccessDenied", "<NotTheExpectedOwner/>"));
+            }
+        }
+        let digest = hex::encode(sha2::Sha256::digest(&asked.body));
+        if asked.header("x-amz-content-sha256") != Some(&digest) {
+            return Some(error(400, "XAmzContentSHA256Mismatch", ""));
+        }
+        None
     }
-    let digest = hex::encode(sha2::Sha256::digest(&asked.body));
-    if asked.header("x-amz-content-sha256") != Some(&digest) {
-        return Some(error(400, "XAmzContentSHA256Mismatch", ""));
+
+    fn unsigned(&self, asked: &Asked) -> Option<Answer> {
+        let Some(signed) = signature::Signed::read(asked) else {
+            return Some(error(403, "AccessDenied", ""));
+        };
+        for name in asked.headers.keys() {
+            if name.starts_with("x-amz-") && !signed.headers.contains(&name.as_str()) {
+                return Some(error(403, "AccessDenied", "<HeadersNotSigned/>"));
+            }
+        }
+        let Some((secret, ended)) = self.keys.get(signed.id) else {
+            return Some(error(403, "InvalidAccessKeyId", ""));
+        };
+        if !signed.is_by(secret, asked) {
+            return Some(error(403, "SignatureDoesNotMatch", ""));
+        }
+        if *ended {
+            return Some(error(400, "ExpiredToken", ""));
+        }
+        None
     }
-    None
 }
 
 pub(super) fn escaped(text: &str) -> String {

@@ -1,22 +1,38 @@
-//! An S3 service in this process: stricter than most doubles about signatures and conditions, and
-//! able to fail on purpose.
+//! An S3 service in this process: stricter than most doubles about signatures, conditions and parts,
+//! with a clock of its own, and able to fail on purpose.
 
 mod answer;
+mod listing;
 pub mod moto;
 mod objects;
+mod signature;
+mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
+use answer::Answer;
+
 /// The one bucket there is.
 pub const BUCKET: &str = "notes";
+
+/// Access keys that the service knows from the start, with their secrets.
+const KEYS: [(&str, &str); 4] = [
+    ("AKIDEXAMPLE", "hidden key"),
+    // The runtime double's function has these.
+    ("ASIAEXAMPLE", "hidden key"),
+    ("test-AWS_ACCESS_KEY_ID", "test-AWS_SECRET_ACCESS_KEY"),
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+];
 
 /// A running service. It ends with its test.
 #[derive(Debug, Clone)]
@@ -33,13 +49,30 @@ struct World {
     faults: Vec<Fault>,
     requests: Vec<String>,
     signers: BTreeSet<Signer>,
+    /// Access keys: their secrets, and whether they have run out.
+    keys: HashMap<String, (String, bool)>,
     serial: u64,
+    /// Bytes of content that were sent.
+    sent: u64,
+    /// How far the service's clock is ahead of this machine's.
+    ahead: Duration,
+    /// How many entries a page of a listing has at most; 0 for S3's own limit.
+    page: usize,
+    /// The account that owns the bucket, if requests must name it.
+    owner: Option<String>,
     /// Whether conditions are ignored.
     careless: bool,
-    /// Whether versioning is off.
-    unversioned: bool,
+    versions: Versions,
     /// Whether signatures are ignored.
     trusting: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Versions {
+    #[default]
+    Kept,
+    Off,
+    Suspended,
 }
 
 /// An object as it is stored.
@@ -53,13 +86,16 @@ pub struct Object {
     pub headers: BTreeMap<String, String>,
     /// Its version id.
     pub version: String,
+    /// When it was put, by the service's clock.
+    pub modified: SystemTime,
 }
 
 #[derive(Debug)]
 struct Upload {
     key: String,
     headers: BTreeMap<String, String>,
-    parts: BTreeMap<u32, Bytes>,
+    parts: BTreeMap<u32, uploads::Part>,
+    begun: SystemTime,
 }
 
 /// What goes wrong, once per entry.
@@ -67,16 +103,26 @@ struct Upload {
 struct Fault {
     /// The start of `METHOD key` to match.
     at: String,
+    /// How many that match pass before.
+    after: usize,
     how: How,
 }
 
 /// How a request goes wrong.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum How {
     /// The effect happens and the connection breaks.
     LoseReply,
-    /// This answer, and no effect.
+    /// This answer, and no effect: status, code, and more of the error's XML.
     Answer(u16, &'static str, &'static str),
+    /// The effect happens, and yet this answer.
+    DoneButAnswer(u16, &'static str),
+    /// A redirect without a body, to a bucket in this region.
+    Elsewhere(&'static str),
+    /// No effect, and never an answer.
+    Hang,
+    /// The effect happens; the answer begins, and never ends.
+    HangMidway,
 }
 
 /// Who signed a request.
@@ -91,12 +137,10 @@ pub struct Signer {
 }
 
 fn signer(asked: &Asked) -> Option<Signer> {
-    let (_, scope) = asked.header("authorization")?.split_once("Credential=")?;
-    let mut parts = scope.split('/');
-    let (id, _date, region) = (parts.next()?, parts.next()?, parts.next()?);
+    let signed = signature::Signed::read(asked)?;
     Some(Signer {
-        id: id.to_owned(),
-        region: region.to_owned(),
+        id: signed.id.to_owned(),
+        region: signed.region.to_owned(),
         token: asked.header("x-amz-security-token").map(str::to_owned),
     })
 }
@@ -104,6 +148,8 @@ fn signer(asked: &Asked) -> Option<Signer> {
 /// A request, taken apart.
 struct Asked {
     method: String,
+    /// The path as it came.
+    path: String,
     /// Empty for requests about the bucket.
     key: String,
     query: HashMap<String, String>,
@@ -134,6 +180,8 @@ impl From<Infallible> for Broken {
     }
 }
 
+type Body = UnsyncBoxBody<Bytes, Broken>;
+
 impl Double {
     /// Starts one on a free port of this host.
     pub async fn start() -> Self {
@@ -143,6 +191,9 @@ impl Double {
             url,
             world: Arc::default(),
         };
+        for (id, secret) in KEYS {
+            double.know(id, secret);
+        }
         let serving = double.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -160,10 +211,14 @@ impl Double {
         double
     }
 
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
     async fn serve(
         self,
         request: Request<hyper::body::Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Broken> {
+    ) -> Result<Response<Body>, Broken> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
         let path = parts.uri.path().trim_start_matches('/');
@@ -183,103 +238,268 @@ impl Double {
         });
         let asked = Asked {
             method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
             key: decode(key),
             query: query.collect(),
             headers: headers.collect(),
             body,
         };
-        let mut world = self.world.lock().unwrap();
-        let line = format!("{} {}", asked.method, asked.key);
-        world.requests.push(line.clone());
-        world.signers.extend(signer(&asked));
-        let fault = world.faults.iter().position(|f| line.starts_with(&f.at));
-        let fault = fault.map(|at| world.faults.remove(at).how);
-        if let Some(How::Answer(status, code, more)) = fault {
-            return Ok(answer::error(status, code, more));
-        }
-        let mut answered = match answer::refused(bucket, &asked) {
-            Some(refusal) if !world.trusting => refusal,
-            _ => world.answer(&asked),
-        };
-        if world.unversioned {
-            answered.headers_mut().remove("x-amz-version-id");
-        }
-        match fault {
-            Some(How::LoseReply) => Err(Broken),
-            _ => Ok(answered),
+        let (fault, answered) = self.world().serve(bucket, &asked);
+        match (fault, answered) {
+            (Some(How::LoseReply), _) => Err(Broken),
+            (Some(How::HangMidway), answer) => Ok(answer.map(|body| {
+                let half = body
+                    .map_err(Broken::from)
+                    .map_frame(|frame| frame.map_data(|bytes| bytes.slice(..bytes.len() / 2)));
+                UnsyncBoxBody::new(Unending(half.boxed_unsync()))
+            })),
+            (Some(How::Hang), _) => std::future::pending().await,
+            (_, answer) => Ok(answer.map(|body| body.map_err(Broken::from).boxed_unsync())),
         }
     }
 
     /// Makes the next request that starts so go wrong.
     pub fn fail(&self, at: &str, how: How) {
+        self.fail_times(at, 1, how);
+    }
+
+    /// Makes the next so many requests that start so go wrong.
+    pub fn fail_times(&self, at: &str, times: usize, how: How) {
         let at = at.to_owned();
-        self.world.lock().unwrap().faults.push(Fault { at, how });
+        let fault = Fault { at, after: 0, how };
+        let faults = std::iter::repeat_n(fault, times);
+        self.world().faults.extend(faults);
+    }
+
+    /// Lets so many requests that start so pass, and makes the one after them go wrong.
+    pub fn fail_after(&self, at: &str, after: usize, how: How) {
+        let at = at.to_owned();
+        self.world().faults.push(Fault { at, after, how });
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn mend(&self) {
+        self.world().faults.clear();
     }
 
     /// The requests since the last call, as `METHOD key`.
     pub fn requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.world.lock().unwrap().requests)
+        std::mem::take(&mut self.world().requests)
+    }
+
+    /// How many bytes of objects and listings were sent since the last call.
+    pub fn sent(&self) -> u64 {
+        std::mem::take(&mut self.world().sent)
     }
 
     /// Who signed the requests since the last call.
     pub fn signers(&self) -> Vec<Signer> {
-        let signers = std::mem::take(&mut self.world.lock().unwrap().signers);
+        let signers = std::mem::take(&mut self.world().signers);
         signers.into_iter().collect()
+    }
+
+    /// Knows an access key from now on, or another secret of it.
+    pub fn know(&self, id: &str, secret: &str) {
+        let key = (secret.to_owned(), false);
+        self.world().keys.insert(id.to_owned(), key);
+    }
+
+    /// This access key has run out.
+    pub fn expire(&self, id: &str) {
+        if let Some((_, ended)) = self.world().keys.get_mut(id) {
+            *ended = true;
+        }
     }
 
     /// The object at a key.
     pub fn object(&self, key: &str) -> Option<Object> {
-        self.world.lock().unwrap().objects.get(key).cloned()
+        self.world().objects.get(key).cloned()
     }
 
     /// All keys.
     pub fn keys(&self) -> Vec<String> {
-        self.world.lock().unwrap().objects.keys().cloned().collect()
+        self.world().objects.keys().cloned().collect()
     }
 
     /// How many multipart uploads are open.
     pub fn uploads(&self) -> usize {
-        self.world.lock().unwrap().uploads.len()
+        self.world().uploads.len()
+    }
+
+    /// Begins an upload in parts as another program would.
+    pub fn begin_upload(&self, key: &str) {
+        self.world().open_upload(key, BTreeMap::new());
     }
 
     /// Puts an object as another program would.
     pub fn put(&self, key: &str, bytes: &[u8]) {
-        let mut world = self.world.lock().unwrap();
         let bytes = Bytes::copy_from_slice(bytes);
-        world.store(key, bytes, BTreeMap::new(), None);
+        self.world().store(key, bytes, BTreeMap::new(), None);
+    }
+
+    /// Puts an object as a program would that keeps the metadata of what was there, and gives no
+    /// checksum.
+    pub fn rewrite(&self, key: &str, bytes: &[u8]) {
+        let mut world = self.world();
+        let mut headers = world.objects.get(key).expect("an object").headers.clone();
+        headers.remove("x-amz-checksum-sha256");
+        let bytes = Bytes::copy_from_slice(bytes);
+        world.store(key, bytes, headers, None);
+    }
+
+    /// Copies an object with all that it says of itself, as consoles and tools do.
+    pub fn copy(&self, from: &str, to: &str) {
+        let mut world = self.world();
+        let object = world.objects.get(from).expect("an object to copy").clone();
+        world.store(to, object.bytes, object.headers, None);
+    }
+
+    /// Puts this very object at a key, as somebody does who goes back to an earlier version.
+    pub fn restore(&self, key: &str, object: &Object) {
+        let (bytes, headers) = (object.bytes.clone(), object.headers.clone());
+        self.world().store(key, bytes, headers, None);
     }
 
     /// Changes an object's bytes and nothing else: its ETag and metadata still tell of the old ones.
     pub fn rot(&self, key: &str, bytes: &[u8]) {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         let object = world.objects.get_mut(key).expect("an object to rot");
         object.bytes = Bytes::copy_from_slice(bytes);
     }
 
     /// Makes an object lose the checksum that the service keeps, as one that was put without.
     pub fn lose_checksum(&self, key: &str) {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         let object = world.objects.get_mut(key).expect("an object");
         object.headers.remove("x-amz-checksum-sha256");
     }
 
+    /// Lets time pass for the service: everything there is older by so much.
+    pub fn pass(&self, time: Duration) {
+        self.world().ahead += time;
+    }
+
+    /// Makes one object older by so much.
+    pub fn age(&self, key: &str, time: Duration) {
+        if let Some(object) = self.world().objects.get_mut(key) {
+            object.modified -= time;
+        }
+    }
+
+    /// Gives at most so many entries in a page of a listing.
+    pub fn list_by(&self, entries: usize) {
+        self.world().page = entries;
+    }
+
+    /// Refuses from now on what does not name this account as the bucket's owner.
+    pub fn belong_to(&self, account: &str) {
+        self.world().owner = Some(account.to_owned());
+    }
+
     /// Says from now on that versioning is off, and names no versions.
     pub fn keep_no_versions(&self) {
-        self.world.lock().unwrap().unversioned = true;
+        self.world().versions = Versions::Off;
+    }
+
+    /// Says from now on that versioning is suspended: all new versions are called `null`.
+    pub fn suspend_versions(&self) {
+        self.world().versions = Versions::Suspended;
     }
 
     /// Takes every write from now on, whatever its condition.
     pub fn ignore_conditions(&self) {
-        self.world.lock().unwrap().careless = true;
+        self.world().careless = true;
     }
 
     /// Takes every request from now on, whoever signed it and how.
     pub fn ignore_signatures(&self) {
-        self.world.lock().unwrap().trusting = true;
+        self.world().trusting = true;
     }
 
     /// Removes an object as another program would.
     pub fn remove(&self, key: &str) {
-        self.world.lock().unwrap().objects.remove(key);
+        self.world().objects.remove(key);
+    }
+}
+
+impl World {
+    fn now(&self) -> SystemTime {
+        SystemTime::now() + self.ahead
+    }
+
+    /// Takes out what is to go wrong with a request.
+    fn fault(&mut self, line: &str) -> Option<How> {
+        let mut matching = self.faults.iter_mut().enumerate();
+        let found = matching.find_map(|(at, fault)| {
+            let matches = line.starts_with(&fault.at);
+            if matches && fault.after > 0 {
+                fault.after -= 1;
+                return None;
+            }
+            matches.then_some(at)
+        });
+        Some(self.faults.remove(found?).how)
+    }
+
+    fn serve(&mut self, bucket: &str, asked: &Asked) -> (Option<How>, Answer) {
+        let line = format!("{} {}", asked.method, asked.key);
+        self.requests.push(line.clone());
+        self.signers.extend(signer(asked));
+        let fault = self.fault(&line);
+        let mut answered = match fault {
+            Some(How::Answer(status, code, more)) => answer::error(status, code, more),
+            Some(How::Elsewhere(region)) => {
+                let mut answer = answer::plain(301, String::new());
+                let region = region.parse().unwrap();
+                answer.headers_mut().insert("x-amz-bucket-region", region);
+                answer
+            }
+            Some(How::Hang) => answer::plain(500, String::new()),
+            Some(How::LoseReply | How::HangMidway | How::DoneButAnswer(..)) | None => {
+                match self.refused(bucket, asked) {
+                    Some(refusal) if !self.trusting => refusal,
+                    _ => self.answer(asked),
+                }
+            }
+        };
+        if let Some(How::DoneButAnswer(status, code)) = fault {
+            answered = answer::error(status, code, "");
+        }
+        let headers = answered.headers_mut();
+        match self.versions {
+            Versions::Kept => {}
+            Versions::Off => drop(headers.remove("x-amz-version-id")),
+            Versions::Suspended => {
+                if headers.contains_key("x-amz-version-id") {
+                    headers.insert("x-amz-version-id", "null".parse().unwrap());
+                }
+            }
+        }
+        let date = httpdate::fmt_http_date(self.now());
+        headers.insert("date", date.parse().unwrap());
+        if asked.method != "HEAD" {
+            use hyper::body::Body as _;
+            self.sent += answered.body().size_hint().exact().unwrap_or_default();
+        }
+        (fault, answered)
+    }
+}
+
+/// A body that never comes to its end.
+struct Unending(Body);
+
+impl hyper::body::Body for Unending {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Broken>>> {
+        let frame = std::pin::Pin::new(&mut self.0).poll_frame(context);
+        match frame {
+            std::task::Poll::Ready(None) => std::task::Poll::Pending,
+            frame => frame,
+        }
     }
 }

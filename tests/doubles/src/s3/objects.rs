@@ -9,12 +9,12 @@ use http_body_util::Full;
 use hyper::Response;
 use sha2::Digest as _;
 
-use super::answer::{error, escaped, plain};
-use super::{Asked, Object, Upload, World};
+use super::answer::{Answer, error, plain};
+use super::{Asked, How, Object, Versions, World};
 
-type Answer = Response<Full<Bytes>>;
-
-const KEPT: [&str; 6] = [
+const KEPT: [&str; 8] = [
+    "cache-control",
+    "content-disposition",
     "content-type",
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
@@ -23,7 +23,7 @@ const KEPT: [&str; 6] = [
     "x-amz-checksum-sha256",
 ];
 
-fn kept(asked: &Asked) -> BTreeMap<String, String> {
+pub(super) fn kept(asked: &Asked) -> BTreeMap<String, String> {
     let headers = asked.headers.iter();
     headers
         .filter(|(name, _)| name.starts_with("x-amz-meta-") || KEPT.contains(&name.as_str()))
@@ -37,9 +37,10 @@ impl World {
         match (asked.method.as_str(), asked.key.as_str()) {
             ("GET", "") if has("uploads") => self.list_uploads(asked),
             ("GET", "") if has("versioning") => {
-                let status = match self.unversioned {
-                    true => "",
-                    false => "<Status>Enabled</Status>",
+                let status = match self.versions {
+                    Versions::Off => "",
+                    Versions::Kept => "<Status>Enabled</Status>",
+                    Versions::Suspended => "<Status>Suspended</Status>",
                 };
                 plain(
                     200,
@@ -54,11 +55,7 @@ impl World {
             ("POST", _) if has("uploads") => self.begin(asked),
             ("POST", "") if has("delete") => self.delete_many(asked),
             ("POST", _) => self.complete(asked),
-            ("DELETE", _) if has("uploadId") => match self.uploads.remove(&asked.query["uploadId"])
-            {
-                Some(_) => plain(204, String::new()),
-                None => error(404, "NoSuchUpload", ""),
-            },
+            ("DELETE", _) if has("uploadId") => self.abort(&asked.query["uploadId"]),
             ("DELETE", key) => match self.unmet(asked) {
                 Some(refusal) => refusal,
                 None => {
@@ -78,19 +75,26 @@ impl World {
         e_tag: Option<String>,
     ) -> Object {
         self.serial += 1;
-        let digest = hex::encode(&sha2::Sha256::digest(&bytes)[..16]);
+        let mut digest = sha2::Sha256::new_with_prefix(&bytes);
+        // Encrypted with a key of KMS, the ETag is none of the content's.
+        let sealed = headers.get("x-amz-server-side-encryption");
+        if sealed.is_some_and(|kind| kind == "aws:kms") {
+            digest.update(self.serial.to_le_bytes());
+        }
+        let digest = hex::encode(&digest.finalize()[..16]);
         let object = Object {
             e_tag: e_tag.unwrap_or(digest),
             bytes,
             headers,
             version: format!("v{}", self.serial),
+            modified: self.now(),
         };
         self.objects.insert(key.to_owned(), object.clone());
         object
     }
 
     /// The answer to a condition that does not hold.
-    fn unmet(&self, asked: &Asked) -> Option<Answer> {
+    pub(super) fn unmet(&self, asked: &Asked) -> Option<Answer> {
         if self.careless {
             return None;
         }
@@ -111,11 +115,7 @@ impl World {
         if let Some(refusal) = self.unmet(asked) {
             return refusal;
         }
-        let sum = BASE64_STANDARD.encode(sha2::Sha256::digest(&asked.body));
-        if asked
-            .header("x-amz-checksum-sha256")
-            .is_some_and(|told| told != sum)
-        {
+        if sum_is_wrong(asked) {
             return error(400, "BadDigest", "");
         }
         let object = self.store(&asked.key, asked.body.clone(), kept(asked), None);
@@ -123,13 +123,38 @@ impl World {
     }
 
     fn get(&self, asked: &Asked) -> Answer {
-        match self.objects.get(&asked.key) {
-            None if asked.method == "HEAD" => plain(404, String::new()),
-            None => error(404, "NoSuchKey", ""),
-            Some(object) => described(200, object, object.bytes.clone()),
+        let Some(object) = self.objects.get(&asked.key) else {
+            return match asked.method.as_str() {
+                "HEAD" => plain(404, String::new()),
+                _ => error(404, "NoSuchKey", ""),
+            };
+        };
+        let wanted = asked.header("if-match").map(|tag| tag.trim_matches('"'));
+        if wanted.is_some_and(|tag| tag != object.e_tag) {
+            return error(412, "PreconditionFailed", "");
         }
+        let bytes = object.bytes.clone();
+        let range = asked.header("range");
+        let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+        let Some((first, last)) = range.filter(|_| asked.method == "GET") else {
+            return described(200, object, bytes);
+        };
+        let all = bytes.len();
+        let first: usize = first.parse().unwrap();
+        let end = last.parse().map_or(all, |last: usize| all.min(last + 1));
+        if first >= end {
+            return error(416, "InvalidRange", "");
+        }
+        let mut answer = described(206, object, bytes.slice(first..end));
+        let range = format!("bytes {first}-{}/{all}", end - 1);
+        answer
+            .headers_mut()
+            .insert("content-range", range.parse().unwrap());
+        answer
     }
 
+    /// As AWS does: the class and the encryption are never the source's, tags and metadata are unless
+    /// others are given.
     fn copy(&mut self, asked: &Asked) -> Answer {
         let source = asked.header("x-amz-copy-source").unwrap_or_default();
         let source = percent_encoding::percent_decode_str(source)
@@ -140,18 +165,30 @@ impl World {
             return error(404, "NoSuchKey", "");
         };
         let wanted = asked.header("x-amz-copy-source-if-match");
-        if wanted.is_some_and(|tag| tag.trim_matches('"') != found.e_tag) {
+        if !self.careless && wanted.is_some_and(|tag| tag.trim_matches('"') != found.e_tag) {
             return error(412, "PreconditionFailed", "");
         }
         if let Some(refusal) = self.unmet(asked) {
             return refusal;
         }
-        let mut headers = match asked.header("x-amz-metadata-directive") {
-            Some("REPLACE") => kept(asked),
-            _ => found.headers.clone(),
-        };
-        if let Some(sum) = found.headers.get("x-amz-checksum-sha256") {
-            headers.insert("x-amz-checksum-sha256".into(), sum.clone());
+        let replaces = |name: &str| asked.header(name) == Some("REPLACE");
+        let mut headers = kept(asked);
+        for (name, value) in &found.headers {
+            let copied = match name.as_str() {
+                "x-amz-tagging" => !replaces("x-amz-tagging-directive"),
+                "x-amz-checksum-sha256" => true,
+                name if name.starts_with("x-amz-meta-") || !name.starts_with("x-amz-") => {
+                    !replaces("x-amz-metadata-directive")
+                }
+                _ => false,
+            };
+            if copied {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        if asked.header("x-amz-checksum-algorithm") == Some("SHA256") {
+            let sum = BASE64_STANDARD.encode(sha2::Sha256::digest(&found.bytes));
+            headers.insert("x-amz-checksum-sha256".into(), sum);
         }
         let object = self.store(&asked.key, found.bytes, headers, None);
         let e_tag = object.e_tag;
@@ -164,10 +201,6 @@ impl World {
     /// Each object on the condition that it bears, as AWS does.
     fn delete_many(&mut self, asked: &Asked) -> Answer {
         let text = String::from_utf8_lossy(&asked.body).replace("&quot;", "\"");
-        let within = |text: &str, name: &str| {
-            let (_, rest) = text.split_once(&format!("<{name}>"))?;
-            Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
-        };
         let mut told = String::from("<DeleteResult>");
         for object in text.split("<Object>").skip(1) {
             let Some(named) = within(object, "Key") else {
@@ -176,7 +209,19 @@ impl World {
             let key = named.replace("&lt;", "<").replace("&gt;", ">");
             let key = key.replace("&apos;", "'").replace("&amp;", "&");
             let wanted = within(object, "ETag").map(|tag| tag.trim_matches('"').to_owned());
-            let there = self.objects.get(&key);
+            match self.fault(&format!("DELETE {key}")) {
+                Some(How::Answer(_, code, _)) => {
+                    told += &format!("<Error><Key>{named}</Key><Code>{code}</Code></Error>");
+                    continue;
+                }
+                // Done, and not told of.
+                Some(_) => {
+                    self.objects.remove(&key);
+                    continue;
+                }
+                None => {}
+            }
+            let there = self.objects.get(&key).filter(|_| !self.careless);
             told += &match (there, wanted) {
                 (Some(there), Some(wanted)) if there.e_tag != wanted => format!(
                     "<Error><Key>{named}</Key><Code>PreconditionFailed</Code><Message>no</Message></Error>"
@@ -189,112 +234,18 @@ impl World {
         }
         plain(200, told + "</DeleteResult>")
     }
+}
 
-    fn begin(&mut self, asked: &Asked) -> Answer {
-        self.serial += 1;
-        let id = format!("u{}", self.serial);
-        let upload = Upload {
-            key: asked.key.clone(),
-            headers: kept(asked),
-            parts: BTreeMap::new(),
-        };
-        self.uploads.insert(id.clone(), upload);
-        plain(
-            200,
-            format!(
-                "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
-            ),
-        )
-    }
+/// The text of the first such element.
+pub(super) fn within(text: &str, name: &str) -> Option<String> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
+}
 
-    fn part(&mut self, asked: &Asked) -> Answer {
-        let Some(upload) = self.uploads.get_mut(&asked.query["uploadId"]) else {
-            return error(404, "NoSuchUpload", "");
-        };
-        let number = asked.query["partNumber"].parse().unwrap();
-        upload.parts.insert(number, asked.body.clone());
-        Response::builder()
-            .header("etag", format!("\"p{number}\""))
-            .body(Full::default())
-            .unwrap()
-    }
-
-    fn complete(&mut self, asked: &Asked) -> Answer {
-        let id = asked.query["uploadId"].clone();
-        if !self.uploads.contains_key(&id) {
-            return error(404, "NoSuchUpload", "");
-        }
-        if let Some(refusal) = self.unmet(asked) {
-            return refusal;
-        }
-        let upload = self.uploads.remove(&id).unwrap();
-        let bytes: Vec<u8> = upload.parts.values().flatten().copied().collect();
-        let digest = hex::encode(&sha2::Sha256::digest(&bytes)[..16]);
-        let e_tag = format!("{digest}-{}", upload.parts.len());
-        let object = self.store(&upload.key, bytes.into(), upload.headers, Some(e_tag));
-        plain(
-            200,
-            format!(
-                "<CompleteMultipartUploadResult><ETag>\"{}\"</ETag></CompleteMultipartUploadResult>",
-                object.e_tag
-            ),
-        )
-    }
-
-    fn list(&self, asked: &Asked) -> Answer {
-        let get = |name: &str| {
-            asked
-                .query
-                .get(name)
-                .map(String::as_str)
-                .unwrap_or_default()
-        };
-        // Tokens say nothing to others, as S3's do.
-        let token = hex::decode(get("continuation-token")).unwrap_or_default();
-        let token = String::from_utf8_lossy(&token).into_owned();
-        let after = match token.as_str() {
-            "" => get("start-after"),
-            token => token,
-        };
-        let most: usize = get("max-keys").parse().unwrap_or(1000);
-        let all = self.objects.iter();
-        let flat = get("delimiter");
-        // What lies behind the delimiter is left out; nobody here asks for common prefixes.
-        let deep = |key: &str| !flat.is_empty() && key[get("prefix").len()..].contains(flat);
-        let mut found = all.filter(|(key, _)| {
-            key.starts_with(get("prefix")) && key.as_str() > after && !deep(key)
-        });
-        let page: Vec<_> = found.by_ref().take(most).collect();
-        let more = found.next().is_some();
-        let mut text = String::from("<ListBucketResult><EncodingType>url</EncodingType>");
-        for (key, object) in &page {
-            text += &format!(
-                "<Contents><Key>{}</Key><ETag>&quot;{}&quot;</ETag><Size>{}</Size></Contents>",
-                escaped(key),
-                object.e_tag,
-                object.bytes.len()
-            );
-        }
-        if let (true, Some((last, _))) = (more, page.last()) {
-            let token = hex::encode(last.as_bytes());
-            text += &format!("<NextContinuationToken>{token}</NextContinuationToken>");
-        }
-        plain(200, text + "</ListBucketResult>")
-    }
-
-    fn list_uploads(&self, asked: &Asked) -> Answer {
-        let prefix = asked.query.get("prefix").cloned().unwrap_or_default();
-        let mut text = String::from("<ListMultipartUploadsResult>");
-        for (id, upload) in &self.uploads {
-            if upload.key.starts_with(&prefix) {
-                text += &format!(
-                    "<Upload><Key>{}</Key><UploadId>{id}</UploadId></Upload>",
-                    upload.key
-                );
-            }
-        }
-        plain(200, text + "</ListMultipartUploadsResult>")
-    }
+pub(super) fn sum_is_wrong(asked: &Asked) -> bool {
+    let sum = BASE64_STANDARD.encode(sha2::Sha256::digest(&asked.body));
+    let told = asked.header("x-amz-checksum-sha256");
+    told.is_some_and(|told| told != sum)
 }
 
 fn described(status: u16, object: &Object, body: Bytes) -> Answer {
@@ -302,7 +253,7 @@ fn described(status: u16, object: &Object, body: Bytes) -> Answer {
         .status(status)
         .header("etag", format!("\"{}\"", object.e_tag))
         .header("x-amz-version-id", &object.version)
-        .header("last-modified", "Sun, 22 Nov 2026 10:00:00 GMT");
+        .header("last-modified", httpdate::fmt_http_date(object.modified));
     for (name, value) in &object.headers {
         answer = answer.header(name, value);
     }

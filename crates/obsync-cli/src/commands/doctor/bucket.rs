@@ -68,6 +68,13 @@ fn hint(name: &str) -> &'static str {
         "s3_put" => "the credentials need s3:PutObject on the bucket's objects",
         "s3_get" => "the credentials need s3:GetObject on the bucket's objects",
         "s3_delete" => "the credentials need s3:DeleteObject on the bucket's objects",
+        "s3_uploads" => {
+            "the credentials need s3:ListBucketMultipartUploads on the bucket, and \
+             s3:AbortMultipartUpload on its objects"
+        }
+        "s3_state" => {
+            "the credentials need s3:PutObject below the states' prefix (S3_STATE_PREFIX)"
+        }
         "s3_conditions" => "use a service that honours If-None-Match and If-Match on writes",
         _ => "",
     }

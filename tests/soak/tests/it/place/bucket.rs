@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use obsidian_sync::{Millis, VaultId};
-use obsync_core::clock::Clock;
+use obsidian_sync::VaultId;
+use obsync_core::clock::FixedClock;
 use obsync_core::memory::Faults;
 use obsync_doubles::s3::{BUCKET, Double};
 use obsync_s3::{About, EnvironmentCredentials, S3Home, S3Settings};
@@ -21,21 +20,11 @@ const PREFIX: &str = "vaults/Notes/";
 const OWN: &str = "vaults/Notes/.obsync/";
 const TRASH: &str = "vaults/Notes/.obsync/trash/";
 const THEIRS: &str = "vaults/Notes 2/theirs.md";
-/// A dead run's lease has run out after this, in milliseconds.
-const LEASE: i64 = 31_000;
-
-#[derive(Clone)]
-struct HandClock(Arc<AtomicI64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
-    }
-}
+/// A dead run's lease has run out after this.
+const LEASE: Duration = Duration::from_secs(31);
 
 pub(crate) struct Bucket {
     double: Double,
-    clock: HandClock,
     about: About,
 }
 
@@ -54,7 +43,6 @@ impl Bucket {
         };
         Self {
             double: double.clone(),
-            clock: HandClock(Arc::new(AtomicI64::new(NOW.0))),
             about,
         }
     }
@@ -85,7 +73,7 @@ impl Place for Bucket {
         settings.first_pause = Duration::from_millis(1);
         let read = |name: &str| Some(format!("test-{name}"));
         let credentials = EnvironmentCredentials::from_variables(read).unwrap();
-        let clock = Arc::new(self.clock.clone());
+        let clock = Arc::new(FixedClock(NOW));
         let home = S3Home::open(&settings, &self.about, Arc::new(credentials), clock).await;
         let home = home.unwrap();
         Stores::new(home.files, home.state, faults)
@@ -96,7 +84,7 @@ impl Place for Bucket {
         let died = died || stores.state.checkpoint().await.is_err();
         drop(stores);
         if died {
-            self.clock.0.fetch_add(LEASE, Ordering::SeqCst);
+            self.double.pass(LEASE);
         }
     }
 
