@@ -30,6 +30,9 @@ use crate::exit::{Exit, Failure};
 
 /// How long before their end credentials are replaced, in milliseconds.
 const EARLY: i64 = 5 * 60 * 1000;
+/// How often a place is asked that gives none that hold for longer, in milliseconds: it may run a program,
+/// and every request needs credentials.
+const PAUSE: i64 = 30 * 1000;
 /// A profile may run a program or ask a sign-in service.
 const PROFILE: Duration = Duration::from_secs(60);
 const SERVICE: Duration = Duration::from_secs(15);
@@ -191,6 +194,8 @@ struct Held {
     credential: Arc<AwsCredential>,
     /// When they run out, in milliseconds since 1970.
     until: Option<i64>,
+    /// When the place was asked last, also in vain.
+    asked: i64,
 }
 
 impl fmt::Debug for Source {
@@ -199,8 +204,8 @@ impl fmt::Debug for Source {
     }
 }
 
-impl From<&Credentials> for Held {
-    fn from(found: &Credentials) -> Self {
+impl Held {
+    fn new(found: &Credentials, asked: i64) -> Self {
         let millis = |time: SystemTime| {
             let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
             i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -212,17 +217,15 @@ impl From<&Credentials> for Held {
                 token: found.session_token().map(str::to_owned),
             }),
             until: found.expiry().map(millis),
+            asked,
         }
     }
 }
 
 impl Source {
     fn new(place: Place, found: &Credentials, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            place,
-            clock,
-            held: Mutex::new(found.into()),
-        }
+        let held = Mutex::new(Held::new(found, clock.now().0));
+        Self { place, clock, held }
     }
 }
 
@@ -230,17 +233,22 @@ impl Source {
 impl CredentialSource for Source {
     async fn current(&self) -> Result<Arc<AwsCredential>, StoreError> {
         let mut held = self.held.lock().await;
-        let left = held.until.map(|until| until - self.clock.now().0);
-        if left.is_some_and(|left| left <= EARLY) {
+        let now = self.clock.now().0;
+        let left = held.until.map(|until| until - now);
+        // A clock that goes back must not keep it from asking.
+        let lately = (0..PAUSE).contains(&(now - held.asked));
+        let gone = left.is_some_and(|left| left <= 0);
+        if left.is_some_and(|left| left <= EARLY) && (gone || !lately) {
+            held.asked = now;
             match ask(&self.place).await {
-                Ok(found) => *held = (&found).into(),
+                Ok(found) => *held = Held::new(&found, now),
                 Err(trouble) => {
                     let name = &self.place.name;
                     let why = match trouble {
                         Trouble::Absent => "they are gone".to_owned(),
                         Trouble::Failed(why) => why,
                     };
-                    if left.is_some_and(|left| left <= 0) {
+                    if gone {
                         let what = format!(
                             "the AWS credentials have run out, and {name} gives no new ones: {why}"
                         );
@@ -304,6 +312,48 @@ mod tests {
         }
     }
 
+    /// Gives keys that hold for a minute, and counts.
+    #[derive(Clone, Default)]
+    struct Brief(HandClock, Arc<AtomicUsize>);
+
+    impl fmt::Debug for Brief {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Brief")
+        }
+    }
+
+    impl ProvideCredentials for Brief {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            let now = u64::try_from(self.0.now().0).unwrap();
+            let until = UNIX_EPOCH + Duration::from_millis(now) + Duration::from_secs(60);
+            let found = Credentials::new("key", "hidden", None, Some(until), "test");
+            future::ProvideCredentials::ready(Ok(found))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_whose_credentials_are_brief_is_asked_now_and_then() {
+        let brief = Brief::default();
+        let place = Place {
+            name: "the test".to_owned(),
+            absent: String::new(),
+            deadline: SERVICE,
+            provider: Box::new(brief.clone()),
+        };
+        let found = ask(&place).await.unwrap();
+        let source = Source::new(place, &found, Arc::new(brief.0.clone()));
+        // A request a second for five minutes.
+        for second in 0..300 {
+            brief.0.0.store(second * 1000, Ordering::SeqCst);
+            source.current().await.unwrap();
+        }
+        assert_eq!(brief.1.load(Ordering::SeqCst), 10);
+    }
+
     #[tokio::test]
     async fn credentials_are_replaced_before_they_run_out() {
         let clock = HandClock::default();
@@ -324,6 +374,8 @@ mod tests {
         // Failing to replace them does no harm while they hold, nor once it works again.
         minutes(112);
         assert_eq!(source.current().await.unwrap().key_id, "key-2");
+        assert_eq!(source.current().await.unwrap().key_id, "key-2");
+        minutes(113);
         assert_eq!(source.current().await.unwrap().key_id, "key-4");
         assert!(!format!("{source:?}").contains("hidden"));
         // Past their end there is a word for it.

@@ -1,6 +1,6 @@
 //! [`Bucket`]: one bucket, set up once, and the requests about single objects that obsync makes of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
@@ -38,6 +38,8 @@ struct Inner {
     backoff: ExponentialBuilder,
     storage_class: Option<HeaderValue>,
     tags: Option<HeaderValue>,
+    /// Whether the service minds conditions on writes, once that is known.
+    minds: OnceLock<bool>,
 }
 
 impl Bucket {
@@ -62,6 +64,7 @@ impl Bucket {
                 .with_max_times(settings.attempts.saturating_sub(1) as usize),
             storage_class: settings.storage_class_header()?,
             tags: settings.tags_header()?,
+            minds: OnceLock::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -95,6 +98,22 @@ impl Bucket {
 
     pub(crate) fn backoff(&self) -> ExponentialBuilder {
         self.inner.backoff
+    }
+
+    /// Whether the service minds conditions on writes; `None` as long as nobody has tried.
+    pub(crate) fn minds_conditions(&self) -> Option<bool> {
+        self.inner.minds.get().copied()
+    }
+
+    /// Notes what was found out about that.
+    pub(crate) fn set_minds_conditions(&self, minds: bool) {
+        if self.inner.minds.set(minds).is_ok() && !minds {
+            tracing::warn!(
+                bucket = self.name(),
+                "the service ignores conditions on writes: two runs at once could undo each other, and \
+                 an edit at the same moment could be lost"
+            );
+        }
     }
 
     /// A fault in words; see [`Scene::error`].

@@ -71,6 +71,19 @@ impl<S: CredentialSource> CredentialProvider for Sourced<S> {
 #[derive(Debug)]
 pub(crate) struct NoCredentials(String);
 
+/// Credentials that can be sent. What signs requests takes that for granted.
+pub(crate) fn check(credential: &AwsCredential) -> Result<(), NoCredentials> {
+    let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let what = match &credential.token {
+        _ if !plain(&credential.key_id) => "the AWS access key id (AWS_ACCESS_KEY_ID)",
+        Some(token) if !plain(token) => "the AWS session token (AWS_SESSION_TOKEN)",
+        _ => return Ok(()),
+    };
+    Err(NoCredentials(format!(
+        "{what} holds characters that no key has: was a line break copied with it?"
+    )))
+}
+
 impl NoCredentials {
     pub(crate) fn new(error: &object_store::Error) -> Self {
         match error {
@@ -102,6 +115,20 @@ mod tests {
         };
         let credentials = EnvironmentCredentials::from_variables(read).unwrap();
         let found = credentials.get_credential().await.unwrap();
+        check(&found).unwrap();
+        for (name, id, token) in [
+            ("AWS_ACCESS_KEY_ID", "id\n", "plural"),
+            ("AWS_SESSION_TOKEN", "id", "plu\rral"),
+            ("AWS_SESSION_TOKEN", "id", "pl\u{fc}ral"),
+        ] {
+            let bad = AwsCredential {
+                key_id: id.to_owned(),
+                secret_key: "hidden".to_owned(),
+                token: Some(token.to_owned()),
+            };
+            let told = check(&bad).unwrap_err().to_string();
+            assert!(told.contains(name) && !told.contains("ral"), "{told}");
+        }
         assert_eq!(found.token.as_deref(), Some("token-text"));
         let shown = format!("{credentials:?}");
         assert!(

@@ -153,8 +153,14 @@ impl Fault {
         match status {
             StatusCode::NOT_IMPLEMENTED | StatusCode::INSUFFICIENT_STORAGE => false,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
-            // S3's word for a body that came too slowly.
-            StatusCode::BAD_REQUEST => self.code.as_deref() == Some("RequestTimeout"),
+            // S3's word for a body that came too slowly, and for credentials that ran out on their way:
+            // they are asked for anew.
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+                matches!(
+                    self.code.as_deref(),
+                    Some("RequestTimeout" | "ExpiredToken")
+                )
+            }
             status => status.is_server_error(),
         }
     }

@@ -16,7 +16,7 @@ use crate::bucket::Bucket;
 use crate::home::{
     About, S3Home, check_prefix, choose, registers, usual_registers, vault_of_state,
 };
-use crate::lease::Lease;
+use crate::lease::{Holder, Lease};
 use crate::object::size_of;
 use crate::objects::{Inner as Files, S3VaultStore};
 use crate::register::Register;
@@ -50,6 +50,15 @@ struct Place {
     vault: Option<VaultId>,
     kept: Option<Arc<Parts>>,
     session: Weak<Session>,
+}
+
+/// What is known of a vault before its home is made.
+struct Beginning {
+    prefix: String,
+    found: Option<Found>,
+    lease: Lease,
+    /// Whose the lease was just now, if it was asked for and could be told.
+    holder: Option<Holder>,
 }
 
 /// Both stores' insides.
@@ -168,14 +177,23 @@ impl S3Homes {
             }
             place.kept = None;
         }
-        let found = read(&registers[0]).await?;
+        // Whose the lease is matters to every run: one wait for both.
+        let lease = Lease::new(registers[2].clone(), Arc::clone(&self.0.clock));
+        let (found, holder) = tokio::join!(read(&registers[0]), lease.holder());
+        let found = found?;
         let prefix = match &found {
             // Chosen once, whatever the vault is called now.
             Some(found) => found.head.prefix.clone(),
             None => choose(&self.0.bucket, &self.0.settings, about).await?,
         };
         place.vault = Some(about.vault.clone());
-        place.kept = Some(self.parts(&about.vault, registers, prefix, found)?);
+        let known = Beginning {
+            prefix,
+            found,
+            lease,
+            holder: holder.ok(),
+        };
+        place.kept = Some(self.parts(&about.vault, registers, known)?);
         Ok(place.begin())
     }
 
@@ -227,7 +245,14 @@ impl S3Homes {
         if let Some(found) = read_whole(&registers[0]).await? {
             let prefix = found.head.prefix.clone();
             place.vault = Some(vault.clone());
-            place.kept = Some(self.parts(vault, registers, prefix, Some(found))?);
+            let lease = Lease::new(registers[2].clone(), Arc::clone(&self.0.clock));
+            let known = Beginning {
+                prefix,
+                found: Some(found),
+                lease,
+                holder: None,
+            };
+            place.kept = Some(self.parts(vault, registers, known)?);
         }
         Ok(())
     }
@@ -294,9 +319,15 @@ impl S3Homes {
         &self,
         vault: &VaultId,
         registers: [Register; 3],
-        prefix: String,
-        found: Option<Found>,
+        known: Beginning,
     ) -> Result<Arc<Parts>, StoreError> {
+        let Beginning {
+            prefix,
+            found,
+            lease,
+            holder,
+        } = known;
+        let [state, status, _] = registers;
         let Inner {
             settings,
             bucket,
@@ -304,11 +335,11 @@ impl S3Homes {
             ..
         } = &*self.0;
         if let Some(found) = &found {
-            check_vault(&registers[0], vault, &found.head)?;
+            check_vault(&state, vault, &found.head)?;
         }
         check_prefix(settings, &prefix)?;
         let fresh = Head::new(vault.as_str(), &prefix);
-        let state = Core::new(bucket, registers, Arc::clone(clock), fresh, found);
+        let state = Core::new(bucket, [state, status], lease, fresh, found, holder);
         let state = Arc::new(state);
         let gate = Arc::<Core>::clone(&state);
         let files = Files::new(bucket.clone(), prefix, gate, clock.now(), settings.trash);

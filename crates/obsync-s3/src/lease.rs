@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use object_store::PutPayload;
 use obsync_core::clock::Clock;
 use obsync_core::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
@@ -192,8 +193,8 @@ impl Lease {
             renewals: 0,
         };
         let fence = taken.fence;
-        match self.write(taken, version.as_ref()).await {
-            Ok(()) => {}
+        match self.write(taken.clone(), version.as_ref()).await {
+            Ok(()) => self.0.register.try_conditions(text_of(&taken)).await,
             Err(WriteFault::Changed) => {
                 let what = "another run has just begun to work on this vault";
                 return Err(StoreError::new(StoreErrorKind::Busy, what));
@@ -344,11 +345,9 @@ impl Lease {
     }
 
     async fn write(&self, document: Document, before: Option<&Version>) -> Result<(), WriteFault> {
-        let text = serde_json::to_vec(&document).expect("a lease is plain JSON");
         // From before the request: it can only be relied on for less.
         let until = self.0.clock.now().0 + RELIED;
-        let text = bytes::Bytes::from(text);
-        let version = self.0.register.write(text.into(), before).await?;
+        let version = self.0.register.write(text_of(&document), before).await?;
         self.set(State::Held(Held {
             document,
             version,
@@ -380,6 +379,11 @@ impl Drop for Inner {
             task.abort();
         }
     }
+}
+
+fn text_of(document: &Document) -> PutPayload {
+    let text = serde_json::to_vec(document).expect("a lease is plain JSON");
+    text.into()
 }
 
 fn taken_over() -> StoreError {

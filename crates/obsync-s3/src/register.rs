@@ -168,6 +168,22 @@ impl Register {
         Err(WriteFault::Failed(self.failed(fault, "s3:PutObject")))
     }
 
+    /// Finds out whether the service minds conditions, by a write of what is there already that is to be
+    /// refused. Asked once; what can't be found out is left open.
+    pub(crate) async fn try_conditions(&self, there: PutPayload) {
+        if self.bucket.minds_conditions().is_some() {
+            return;
+        }
+        let mut headers = headers("");
+        headers.extend(condition(&Expect::Absent));
+        let digest = digest_of(&there);
+        match self.bucket.put(&self.key, headers, there, &digest).await {
+            Ok(_) => self.bucket.set_minds_conditions(false),
+            Err(fault) if fault.is_unmet() => self.bucket.set_minds_conditions(true),
+            Err(fault) => tracing::debug!(%fault, "whether conditions are minded is not known"),
+        }
+    }
+
     /// Writes the document whatever is there.
     pub(crate) async fn overwrite(&self, document: Bytes) -> Result<(), StoreError> {
         let document = PutPayload::from(document);

@@ -86,8 +86,10 @@ impl S3Settings {
         })?);
         settings.region = get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION"));
         if let Some(text) = get("AWS_ENDPOINT_URL_S3").or_else(|| get("AWS_ENDPOINT_URL")) {
-            let url = Url::parse(&text)
-                .map_err(|_| wrong(format!("AWS_ENDPOINT_URL_S3 is not a URL: '{text}'")))?;
+            // Not shown: it may hold a password.
+            let url = Url::parse(&text).map_err(|_| {
+                wrong("AWS_ENDPOINT_URL_S3 is not a URL, as in https://s3.example.org")
+            })?;
             settings.endpoint = Some(url);
         }
         if let Some(prefix) = variable("S3_PREFIX") {
@@ -126,8 +128,11 @@ impl S3Settings {
     /// Whether the bucket can be reached at all by these settings; asks nobody.
     ///
     /// # Errors
-    /// When the bucket's name can't be one, a region is missing or the endpoint is not safe.
+    /// When the bucket's name or the region can't be one, a region is missing, the endpoint is not safe,
+    /// or what is to be sent can't be.
     pub fn check(&self) -> Result<(), StoreError> {
+        self.storage_class_header()?;
+        self.tags_header()?;
         self.address().map(drop)
     }
 
@@ -155,7 +160,21 @@ impl S3Settings {
             let name = obsync_core::escape_name(&self.bucket);
             return Err(wrong(format!("'{name}' can't be the name of a bucket")));
         }
+        // It becomes part of a host's name, and of signatures.
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if let Some(region) = &self.region
+            && !(region.chars().all(good) && !region.is_empty())
+        {
+            let name = obsync_core::escape_name(region);
+            return Err(wrong(format!("'{name}' can't be a region (AWS_REGION)")));
+        }
         if let Some(endpoint) = &self.endpoint {
+            if !endpoint.username().is_empty() || endpoint.password().is_some() {
+                return Err(wrong(
+                    "the S3 endpoint's URL holds a user name or password: leave them out; requests are \
+                     signed with the AWS credentials",
+                ));
+            }
             let local = match endpoint.host() {
                 Some(url::Host::Domain(name)) => name == "localhost",
                 Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -167,8 +186,9 @@ impl S3Settings {
                 "http" if local || self.allow_http => {}
                 _ => {
                     return Err(wrong(format!(
-                        "the S3 endpoint {endpoint} must be https; http is for this machine only, or \
-                         with S3_ALLOW_HTTP=1 for a network that you trust"
+                        "the S3 endpoint {} must be https; http is for this machine only, or \
+                         with S3_ALLOW_HTTP=1 for a network that you trust",
+                        endpoint.origin().ascii_serialization()
                     )));
                 }
             }
@@ -336,6 +356,32 @@ mod tests {
             settings.endpoint = Some(endpoint.parse().unwrap());
             assert_eq!(settings.address().is_ok(), allowed, "{endpoint}");
         }
+        // A password is neither used nor shown.
+        for endpoint in [
+            "https://me:hidden@s3.example.org",
+            "http://:hidden@s3.example.org",
+        ] {
+            let read = read(&[("S3_BUCKET", "b"), ("AWS_ENDPOINT_URL_S3", endpoint)]);
+            let error = read.unwrap().check().unwrap_err();
+            assert!(error.message.contains("password"), "{error}");
+            assert!(!error.message.contains("hidden"), "{error}");
+        }
+        let broken = read(&[("S3_BUCKET", "b"), ("AWS_ENDPOINT_URL_S3", "me:hidden@:x")]);
+        assert!(broken.is_ok_and(|settings| settings.check().is_err()));
+        let broken = read(&[("S3_BUCKET", "b"), ("AWS_ENDPOINT_URL_S3", "//me:hidden@x")]);
+        assert!(!broken.unwrap_err().message.contains("hidden"));
+        settings.endpoint = Some("http://127.0.0.1".parse().unwrap());
+        for (class, region, word) in [
+            ("A\nB", "eu-north-1", "S3_STORAGE_CLASS"),
+            ("STANDARD", "eu\n", "AWS_REGION"),
+            ("STANDARD", "é", "AWS_REGION"),
+        ] {
+            settings.storage_class = Some(class.into());
+            settings.region = Some(region.into());
+            let error = settings.check().unwrap_err();
+            assert!(error.message.contains(word), "{error}");
+        }
+        settings.region = None;
         settings.endpoint = Some("http://s3.example.org".parse().unwrap());
         settings.allow_http = true;
         let address = settings.address().unwrap();

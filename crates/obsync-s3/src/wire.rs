@@ -11,7 +11,7 @@ use object_store::client::{HttpRequest, HttpResponse, HttpService as _};
 use obsync_core::{StoreError, StoreErrorKind};
 use tokio::time::timeout;
 
-use crate::credentials::NoCredentials;
+use crate::credentials::{NoCredentials, check};
 use crate::fault::Fault;
 use crate::settings::{Encryption, S3Settings};
 
@@ -108,6 +108,7 @@ impl Wire {
             let credential = wire.credentials.get_credential().await;
             let credential =
                 credential.map_err(|error| Fault::unanswered(&NoCredentials::new(&error)))?;
+            check(&credential).map_err(|error| Fault::unanswered(&error))?;
             AwsAuthorizer::new(&credential, "s3", &wire.region)
                 .try_authorize(&mut request, digest.as_deref())
                 .map_err(|error| Fault::unanswered(&NoCredentials::new(&error)))?;

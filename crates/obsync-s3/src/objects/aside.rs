@@ -22,7 +22,7 @@ impl S3VaultStore {
         from: &VaultPath,
         to: &VaultPath,
     ) -> Result<(), StoreError> {
-        self.0.gate.enter().await?;
+        self.enter().await?;
         let (source, target) = (self.key(from)?, self.key(to)?);
         let head = self.look_at(&source).await?;
         let below = |key: &Path| format!("{}/", key.as_ref());

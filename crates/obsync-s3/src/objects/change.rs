@@ -43,7 +43,7 @@ impl S3VaultStore {
             let what = format!("'{}' was staged by another store", path.display());
             return Err(StoreError::new(StoreErrorKind::Other, what));
         };
-        self.0.gate.enter().await?;
+        self.enter().await?;
         let key = self.key(path)?;
         let kept = match (expect, retire) {
             (Expect::Is(stamp), Retire::Trash) if self.0.trash => {
@@ -101,7 +101,7 @@ impl S3VaultStore {
         to: &VaultPath,
         meta: &FileMeta,
     ) -> Result<Stamp, StoreError> {
-        self.0.gate.enter().await?;
+        self.enter().await?;
         let (source, target) = (self.key(from)?, self.key(to)?);
         // Services that ignore conditions need both looks.
         let expect = Expect::Is(source_stamp.clone());
@@ -133,7 +133,7 @@ impl S3VaultStore {
         stamp: &Stamp,
         retire: Retire,
     ) -> Result<(), StoreError> {
-        self.0.gate.enter().await?;
+        self.enter().await?;
         let key = self.key(path)?;
         let head = self.0.bucket.head(&key).await;
         let head = match head.map_err(|fault| self.fault(fault, "s3:GetObject", &key))? {

@@ -14,7 +14,7 @@ mod remove;
 mod store;
 mod upload;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::PutPayload;
@@ -24,7 +24,7 @@ use obsync_core::{
     Expect, FileMeta, Found, PathProblem, Stamp, StoreError, StoreErrorKind, VaultPath,
 };
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Read};
 use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::homes::Held;
@@ -43,10 +43,22 @@ pub(crate) struct Inner {
     looks: Looks,
     /// The stamp of the destination's mark, as it was seen last.
     mark: Mutex<Option<Stamp>>,
+    /// What was asked for together with the mark, until it is asked for.
+    ahead: Mutex<Option<Ahead>>,
+    /// Whether this run asked for the mark already.
+    begun: AtomicBool,
     /// In milliseconds: names this run's folder in the trash.
     started: AtomicI64,
     /// Whether there is a trash.
     trash: bool,
+}
+
+/// What a run asks for next: one wait for all of it. Each answer is given once; whoever asks again gets a
+/// new one.
+#[derive(Default)]
+struct Ahead {
+    empty: Option<bool>,
+    ignored: Option<Option<Read>>,
 }
 
 impl std::fmt::Debug for S3VaultStore {
@@ -67,6 +79,8 @@ impl Inner {
         Self {
             looks: Looks::default(),
             mark: Mutex::default(),
+            ahead: Mutex::default(),
+            begun: AtomicBool::new(false),
             bucket,
             prefix,
             gate,
@@ -79,6 +93,10 @@ impl Inner {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn ahead(&self) -> std::sync::MutexGuard<'_, Option<Ahead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A run ended.
     pub(crate) fn rest(&self) {
         self.looks.rest();
@@ -87,6 +105,8 @@ impl Inner {
     /// A new run begins.
     pub(crate) fn restart(&self, now: Millis) {
         self.started.store(now.0, Ordering::Relaxed);
+        self.begun.store(false, Ordering::Relaxed);
+        *self.ahead() = None;
         self.looks.forget();
     }
 }
@@ -99,6 +119,13 @@ impl S3VaultStore {
     /// The prefix of the vault's objects, with its last slash.
     pub fn prefix(&self) -> &str {
         &self.0.prefix
+    }
+
+    /// Before any effect.
+    async fn enter(&self) -> Result<(), StoreError> {
+        // What was seen before it may be so no longer.
+        *self.0.ahead() = None;
+        self.0.gate.enter().await
     }
 
     fn key(&self, path: &VaultPath) -> Result<Path, StoreError> {
@@ -150,6 +177,9 @@ impl S3VaultStore {
     ) -> Result<Stamp, Failed> {
         let key = self.key(path)?;
         let bucket = &self.0.bucket;
+        if bucket.minds_conditions() == Some(false) {
+            self.check(path, &key, expect).await?;
+        }
         let mut headers = bucket.dressed(&key, meta);
         headers.extend(condition(expect));
         // By its hash S3 checks that it takes what was checked before.

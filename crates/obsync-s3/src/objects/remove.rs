@@ -28,7 +28,7 @@ impl S3VaultStore {
         &self,
         removals: &[Removal<'_>],
     ) -> Vec<Result<(), StoreError>> {
-        if let Err(error) = self.0.gate.enter().await {
+        if let Err(error) = self.enter().await {
             return removals.iter().map(|_| Err(again(&error))).collect();
         }
         let looks: Vec<_> = removals
@@ -82,7 +82,7 @@ impl S3VaultStore {
         chunk: &[(&VaultPath, &Path, &Stamp)],
     ) -> Vec<Result<(), StoreError>> {
         // The looks took their time.
-        if let Err(error) = self.0.gate.enter().await {
+        if let Err(error) = self.enter().await {
             return chunk.iter().map(|_| Err(again(&error))).collect();
         }
         let objects: Vec<_> = chunk

@@ -1,6 +1,7 @@
 //! The [`VaultStore`] contract, met by the other modules.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::looks::Look;
 use super::upload::{Waiting, Writer};
-use super::{S3VaultStore, changed, file};
+use super::{Ahead, S3VaultStore, changed, file};
 use crate::bucket::{Read, digest_of};
 use crate::keys::{self, IGNORE_FILE, OWN_FOLDER};
 use crate::object::condition;
@@ -36,6 +37,23 @@ impl S3VaultStore {
         let key = self.own_key(name)?;
         let read = self.0.bucket.read(&key, None).await;
         read.map_err(|fault| self.fault(fault, "s3:GetObject", &key))
+    }
+
+    async fn holds_nothing(&self) -> Result<bool, StoreError> {
+        let prefix = &self.0.prefix;
+        // Just after all that is ours: '0' follows '/'.
+        let beyond = format!("{prefix}{}0", OWN_FOLDER.trim_end_matches('/'));
+        for after in ["", beyond.as_str()] {
+            let some = self.0.bucket.list_some(prefix, after, 10).await?;
+            let content = some.iter().any(|object| {
+                let name = object.key.strip_prefix(prefix.as_str()).unwrap_or_default();
+                !name.is_empty() && name != IGNORE_FILE && !name.starts_with(OWN_FOLDER)
+            });
+            if content {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Every object that can be a vault's, by path. What no path can name is left alone.
@@ -77,7 +95,7 @@ impl S3VaultStore {
         path: &VaultPath,
         meta: Option<FileMeta>,
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
-        self.0.gate.enter().await?;
+        self.enter().await?;
         let key = self.key(path)?;
         Ok(Box::new(Writer::new(self, path, key, meta)))
     }
@@ -109,7 +127,18 @@ impl VaultStore for S3VaultStore {
     async fn identity(&self) -> Result<Option<String>, StoreError> {
         // The first that a run asks.
         self.0.looks.forget();
-        let read = self.own(MARK).await?;
+        let read = match self.0.begun.swap(true, Ordering::Relaxed) {
+            true => self.own(MARK).await?,
+            false => {
+                let (read, empty, ignored) =
+                    tokio::try_join!(self.own(MARK), self.holds_nothing(), self.own(IGNORE_FILE))?;
+                *self.0.ahead() = Some(Ahead {
+                    empty: Some(empty),
+                    ignored: Some(ignored),
+                });
+                read
+            }
+        };
         *self.0.mark() = read.as_ref().map(|read| read.stamp.clone());
         let Some(read) = read else {
             return Ok(None);
@@ -124,7 +153,7 @@ impl VaultStore for S3VaultStore {
     }
 
     async fn set_identity(&self, id: &str) -> Result<(), StoreError> {
-        self.0.gate.enter().await?;
+        self.enter().await?;
         let key = self.own_key(MARK)?;
         let mark = Mark {
             mark: id.to_owned(),
@@ -158,24 +187,24 @@ impl VaultStore for S3VaultStore {
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
-        let prefix = &self.0.prefix;
-        // Just after all that is ours: '0' follows '/'.
-        let beyond = format!("{prefix}{}0", OWN_FOLDER.trim_end_matches('/'));
-        for after in ["", beyond.as_str()] {
-            let some = self.0.bucket.list_some(prefix, after, 10).await?;
-            let content = some.iter().any(|object| {
-                let name = object.key.strip_prefix(prefix.as_str()).unwrap_or_default();
-                !name.is_empty() && name != IGNORE_FILE && !name.starts_with(OWN_FOLDER)
-            });
-            if content {
-                return Ok(false);
-            }
+        let ahead = self.0.ahead().as_mut().and_then(|ahead| ahead.empty.take());
+        match ahead {
+            Some(empty) => Ok(empty),
+            None => self.holds_nothing().await,
         }
-        Ok(true)
     }
 
     async fn ignore_file(&self) -> Result<Option<String>, StoreError> {
-        let Some(read) = self.own(IGNORE_FILE).await? else {
+        let ahead = self
+            .0
+            .ahead()
+            .as_mut()
+            .and_then(|ahead| ahead.ignored.take());
+        let read = match ahead {
+            Some(read) => read,
+            None => self.own(IGNORE_FILE).await?,
+        };
+        let Some(read) = read else {
             return Ok(None);
         };
         match String::from_utf8(read.bytes.into()) {
@@ -254,7 +283,7 @@ impl VaultStore for S3VaultStore {
         content: Bytes,
         meta: FileMeta,
     ) -> Result<Staged, StoreError> {
-        self.0.gate.enter().await?;
+        self.enter().await?;
         self.key(path)?;
         Ok(Self::staged(path, meta, Waiting::Content(content.into())))
     }
@@ -283,7 +312,7 @@ impl VaultStore for S3VaultStore {
         path: &VaultPath,
         meta: FileMeta,
     ) -> Result<Staged, StoreError> {
-        self.0.gate.enter().await?;
+        self.enter().await?;
         self.key(path)?;
         let from = self.key(source)?;
         match self.hash_at(&from, Some(source_stamp)).await? {
@@ -347,7 +376,7 @@ impl VaultStore for S3VaultStore {
     }
 
     async fn sweep(&self) -> Result<(), StoreError> {
-        self.0.gate.enter().await?;
+        self.enter().await?;
         // Planning is over: what it listed is no longer needed.
         self.0.looks.rest();
         for upload in self.0.bucket.uploads(&self.0.prefix).await? {

@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use obsync_core::clock::Clock;
 use obsync_core::{
     Batch, Contents, Counts, FileMeta, Header, RunStatus, StateStore, StoreError, StoreErrorKind,
     Unapplied, VaultPath,
@@ -63,6 +62,8 @@ struct Memory {
     pending: Vec<Batch>,
     /// The files of a dead run, with its fencing number: what this run was told of.
     strays: Option<(u64, Vec<(VaultPath, FileMeta)>)>,
+    /// Whose the lease was when the document was read, until it is asked for.
+    holder: Option<Holder>,
     pace: Pace,
     /// Whether the document was read since the last run began.
     current: bool,
@@ -82,6 +83,7 @@ impl Memory {
             floor: None,
             pending: Vec::new(),
             strays: None,
+            holder: None,
             pace: Pace::default(),
             current: true,
             spoiled: false,
@@ -153,17 +155,19 @@ impl S3StateStore {
 impl Core {
     pub(crate) fn new(
         bucket: &Bucket,
-        [state, status, lease]: [Register; 3],
-        clock: Arc<dyn Clock>,
+        [state, status]: [Register; 2],
+        lease: Lease,
         fresh: Head,
         found: Option<Found>,
+        holder: Option<Holder>,
     ) -> Self {
-        let memory = Memory::new(&fresh, found);
+        let mut memory = Memory::new(&fresh, found);
+        memory.holder = holder;
         Self {
             bucket: bucket.clone(),
             register: state,
             status,
-            lease: Lease::new(lease, clock),
+            lease,
             fresh,
             memory: Mutex::new(memory),
         }
@@ -183,6 +187,7 @@ impl Core {
         memory.current = false;
         memory.floor = None;
         memory.strays = None;
+        memory.holder = None;
         self.refresh(&mut memory).await?;
         Ok(memory.head.prefix == self.fresh.prefix)
     }
@@ -331,6 +336,7 @@ impl Core {
     /// next changes files, and not only the state.
     async fn begin(&self, touches_files: bool) -> Result<(), StoreError> {
         let mut memory = self.memory().await?;
+        memory.holder = None;
         if self.lease.held().await?.is_some() {
             return Ok(());
         }
@@ -457,7 +463,11 @@ impl StateStore for S3StateStore {
     async fn intents(&self) -> Result<Vec<(VaultPath, FileMeta)>, StoreError> {
         let mut memory = self.0.memory().await?;
         let mut intents = memory.head.intents.clone();
-        if let Holder::Dead(fence) = self.0.lease.holder().await? {
+        let holder = match memory.holder.take() {
+            Some(holder) => holder,
+            None => self.0.lease.holder().await?,
+        };
+        if let Holder::Dead(fence) = holder {
             let strays = self.0.strays(&mut memory).await?;
             intents.extend(strays.iter().cloned());
             memory.strays = Some((fence, strays));

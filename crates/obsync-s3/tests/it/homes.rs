@@ -10,7 +10,7 @@ use obsync_doubles::s3::{Double, How};
 use obsync_s3::{About, Place, S3Homes};
 
 use crate::support::{
-    HandClock, LATER, STATE, about, credentials, open, open_with, path, put, settings,
+    HandClock, LATER, LEASE, STATE, about, credentials, open, open_with, path, put, settings,
 };
 
 fn homes(double: &Double, clock: &HandClock) -> S3Homes {
@@ -87,7 +87,9 @@ async fn one_vault_has_one_home_in_a_process() {
     // Nobody has it, and nothing was kept: it is read anew.
     double.requests();
     homes.open_alone(&notes).await.unwrap();
-    assert_eq!(double.requests(), [format!("GET {STATE}")]);
+    let mut requests = double.requests();
+    requests.sort();
+    assert_eq!(requests, [format!("GET {STATE}"), format!("GET {LEASE}")]);
 }
 
 #[tokio::test]

@@ -72,6 +72,9 @@ async fn a_run_that_met_another_lists_nothing() {
     let other = open(&double.url, &clock).await;
     double.requests();
     assert_eq!(other.state.intents().await.unwrap(), []);
+    // Whose the lease is was asked together with the state.
+    assert_eq!(double.requests(), [""; 0]);
+    assert_eq!(other.state.intents().await.unwrap(), []);
     assert_eq!(double.requests(), [format!("GET {LEASE}")]);
 }
 

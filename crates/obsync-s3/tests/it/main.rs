@@ -11,6 +11,7 @@ mod lost;
 mod marks;
 mod moto;
 mod objects;
+mod services;
 mod silence;
 mod support;
 mod uploads;

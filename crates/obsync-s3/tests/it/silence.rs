@@ -25,7 +25,7 @@ async fn a_service_that_says_nothing_is_given_up() {
     let settings = hasty(&double, SHORT);
     for how in [How::Hang, How::HangMidway] {
         double.put(STATE, b"{}");
-        double.fail_times("GET ", 10, how);
+        double.fail_times(&format!("GET {STATE}"), 10, how);
         double.requests();
         let opened = open_with(&settings, &about("Notes"), &clock).await;
         let error = opened.unwrap_err();
@@ -35,10 +35,9 @@ async fn a_service_that_says_nothing_is_given_up() {
         );
         double.mend();
         // The second had all the time that was left for the three.
-        assert_eq!(
-            double.requests(),
-            [format!("GET {STATE}"), format!("GET {STATE}")]
-        );
+        let requests = double.requests();
+        let tried = requests.iter().filter(|line| line.ends_with(STATE));
+        assert_eq!(tried.count(), 2, "{requests:?}");
     }
 }
 

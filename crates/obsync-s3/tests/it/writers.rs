@@ -303,10 +303,13 @@ impl tracing::Subscriber for Warnings {
 async fn a_bucket_without_versions_is_told_of_once() {
     let warnings = Warnings::default();
     let _heard = tracing::subscriber::set_default(warnings.clone());
-    for versions in [true, false] {
+    for (versions, suspended) in [(true, false), (false, false), (false, true)] {
         let (double, clock) = (Double::start().await, HandClock::new());
-        if !versions {
-            double.keep_no_versions();
+        warnings.0.lock().unwrap().clear();
+        match (versions, suspended) {
+            (true, _) => {}
+            (false, false) => double.keep_no_versions(),
+            (false, true) => double.suspend_versions(),
         }
         let home = open(&double.url, &clock).await;
         // A reply that is lost tells nothing of versions.
