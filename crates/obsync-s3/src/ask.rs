@@ -99,6 +99,12 @@ impl<'a> Ask<'a> {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri.parse().expect("an encoded URL");
         *request.headers_mut() = self.headers.clone();
+        if matches!(self.method, Method::PUT | Method::POST) {
+            // S3 wants it also where nothing is sent.
+            let length = self.body.content_length().into();
+            let name = http::header::CONTENT_LENGTH;
+            request.headers_mut().insert(name, length);
+        }
         request
     }
 }

@@ -17,8 +17,9 @@ pub(crate) struct Part {
     part_number: usize,
     #[serde(rename = "ETag")]
     e_tag: String,
-    #[serde(rename = "ChecksumSHA256")]
-    sum: String,
+    /// As S3 told it: services that keep no checksums are not to be asked for one.
+    #[serde(rename = "ChecksumSHA256", skip_serializing_if = "Option::is_none")]
+    sum: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -77,20 +78,20 @@ impl Bucket {
         let sum = checksum(&digest_of(&content));
         let text = number.to_string();
         let query = [("partNumber", text.as_str()), ("uploadId", upload)];
-        let headers = HeaderMap::from_iter([sum.clone()]);
+        let headers = HeaderMap::from_iter([sum]);
         let ask = Ask::new(Method::PUT, key.as_ref())
             .query(&query)
             .headers(headers)
             .body(content);
         let answer = self.ask(&ask).await?;
-        let text = |value: Option<&HeaderValue>| {
-            let text = value.and_then(|value| value.to_str().ok());
-            text.unwrap_or_default().to_owned()
+        let told = |name: &str| {
+            let value = answer.headers().get(name)?.to_str().ok()?;
+            Some(value.to_owned())
         };
         Ok(Part {
             part_number: number,
-            e_tag: text(answer.headers().get(http::header::ETAG)),
-            sum: text(Some(&sum.1)),
+            e_tag: told("etag").unwrap_or_default(),
+            sum: told("x-amz-checksum-sha256"),
         })
     }
 

@@ -12,6 +12,7 @@ mod pace;
 mod strays;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     register: Register,
     status: Register,
     lease: Lease,
+    /// Whether all is done that comes between the lease and the first effect.
+    open: AtomicBool,
     /// Where the document begins, before the first write.
     fresh: Head,
     memory: Mutex<Memory>,
@@ -168,6 +171,7 @@ impl Core {
             register: state,
             status,
             lease,
+            open: AtomicBool::new(false),
             fresh,
             memory: Mutex::new(memory),
         }
@@ -195,6 +199,13 @@ impl Core {
     async fn close(&self) -> Result<(), StoreError> {
         let mut memory = self.memory.lock().await;
         memory.current = false;
+        if !self.open.swap(false, Ordering::AcqRel) {
+            // Cut off before it had noted what a dead run left: the next one is to look for that.
+            memory.spoiled |= !memory.pending.is_empty();
+            memory.pending.clear();
+            self.lease.abandon();
+            return Ok(());
+        }
         if let Err(error) = self.write(&mut memory).await {
             // As if this run had died here: what it did is known by the objects' own marks.
             memory.pending.clear();
@@ -332,25 +343,34 @@ impl Core {
         Ok(())
     }
 
+    /// Whether effects may follow; renews the lease if need be.
+    async fn is_open(&self) -> Result<bool, StoreError> {
+        let held = self.lease.held().await?.is_some();
+        Ok(held && self.open.load(Ordering::Acquire))
+    }
+
     /// Takes the lease, if what this run knows of the state is still so. `touches_files`: what comes
     /// next changes files, and not only the state.
     async fn begin(&self, touches_files: bool) -> Result<(), StoreError> {
         let mut memory = self.memory().await?;
         memory.holder = None;
-        if self.lease.held().await?.is_some() {
+        if self.is_open().await? {
             return Ok(());
         }
         let taken = self.lease.take(memory.head.fence + 1).await?;
         match self.begun(&mut memory, taken, touches_files).await {
-            Ok(()) => Ok(()),
-            Err((error, Left::Nothing)) => {
-                self.lease.release().await?;
-                Err(error)
+            Ok(()) => {
+                self.open.store(true, Ordering::Release);
+                Ok(())
             }
-            Err((error, Left::Noted)) => {
-                self.lease.release().await?;
-                // No effect may follow in this run, whoever asks.
-                self.lease.lost();
+            Err((error, left @ (Left::Nothing | Left::Noted))) => {
+                if let Err(error) = self.lease.release().await {
+                    tracing::warn!(%error, "the lease could not be let go; it runs out by itself");
+                }
+                if matches!(left, Left::Noted) {
+                    // No effect may follow in this run, whoever asks.
+                    self.lease.lost();
+                }
                 Err(error)
             }
             Err((error, Left::Strays)) => {
@@ -429,7 +449,7 @@ enum Left {
 #[async_trait]
 impl Gate for Core {
     async fn enter(&self) -> Result<(), StoreError> {
-        if self.lease.held().await?.is_some() {
+        if self.is_open().await? {
             return Ok(());
         }
         self.begin(true).await
@@ -484,7 +504,7 @@ impl StateStore for S3StateStore {
         if batch.is_empty() {
             return Ok(());
         }
-        if self.0.lease.held().await?.is_none() {
+        if !self.0.is_open().await? {
             self.0.begin(false).await?;
         }
         let mut memory = self.0.memory().await?;

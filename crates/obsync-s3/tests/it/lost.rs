@@ -4,7 +4,7 @@ use obsidian_sync::VaultVersion;
 use obsync_core::{Batch, Expect, Header, StateStore as _, StoreErrorKind, VaultStore as _};
 use obsync_doubles::s3::{Double, How};
 
-use crate::support::{HandClock, LATER, LEASE, STATE, open, put};
+use crate::support::{HandClock, LATER, LEASE, STATE, open, put, soon};
 
 fn at_cursor(cursor: u64) -> Batch {
     Batch {
@@ -156,4 +156,36 @@ async fn a_run_that_comes_too_late_does_not_forget_what_a_dead_one_left() {
     double.pass(LATER);
     let next = open(&double.url, &clock).await;
     assert_eq!(next.state.intents().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_off_as_it_begins_does_not_forget_what_a_dead_one_left() {
+    let (double, clock) = (Double::start().await, HandClock::new());
+    let dead = open(&double.url, &clock).await;
+    put(&dead, "a.md", b"one", Expect::Absent).await.unwrap();
+    drop(dead);
+    double.pass(LATER);
+    let next = open(&double.url, &clock).await;
+    assert_eq!(next.state.intents().await.unwrap().len(), 1);
+    // It has the lease, and is cut off while it notes what it found.
+    double.fail(&format!("PUT {STATE}"), How::Hang);
+    double.requests();
+    let doomed = next.clone();
+    let task = tokio::spawn(async move {
+        let _ = put(&doomed, "b.md", b"two", Expect::Absent).await;
+    });
+    let mut seen = Vec::new();
+    soon(|| {
+        seen.extend(double.requests());
+        seen.contains(&format!("PUT {STATE}"))
+    })
+    .await;
+    task.abort();
+    task.await.unwrap_err();
+    next.state.checkpoint().await.unwrap();
+    drop(next);
+    assert!(double.object("vaults/Notes/b.md").is_none());
+    double.pass(LATER);
+    let third = open(&double.url, &clock).await;
+    assert_eq!(third.state.intents().await.unwrap().len(), 1);
 }

@@ -34,6 +34,10 @@ impl World {
         if bucket != BUCKET {
             return Some(error(404, "NoSuchBucket", ""));
         }
+        let writes = matches!(asked.method.as_str(), "PUT" | "POST");
+        if writes && asked.header("content-length").is_none() {
+            return Some(error(411, "MissingContentLength", ""));
+        }
         if let Some(refusal) = self.unsigned(asked) {
             return Some(refusal);
         }
