@@ -178,7 +178,7 @@ impl S3Homes {
             place.kept = None;
         }
         // Whose the lease is matters to every run: one wait for both.
-        let lease = Lease::new(registers[2].clone(), Arc::clone(&self.0.clock));
+        let lease = Lease::new(&registers[2], Arc::clone(&self.0.clock));
         let (found, holder) = tokio::join!(read(&registers[0]), lease.holder());
         let found = found?;
         let prefix = match &found {
@@ -245,7 +245,7 @@ impl S3Homes {
         if let Some(found) = read_whole(&registers[0]).await? {
             let prefix = found.head.prefix.clone();
             place.vault = Some(vault.clone());
-            let lease = Lease::new(registers[2].clone(), Arc::clone(&self.0.clock));
+            let lease = Lease::new(&registers[2], Arc::clone(&self.0.clock));
             let known = Beginning {
                 prefix,
                 found: Some(found),
@@ -281,7 +281,7 @@ impl S3Homes {
             return Ok(None);
         };
         check_vault(&state, vault, &head)?;
-        let lease = Lease::new(lease, Arc::clone(&self.0.clock));
+        let lease = Lease::new(&lease, Arc::clone(&self.0.clock));
         let (status, lease_held) =
             futures_util::future::try_join(read_status(&status), lease.is_held_by_anyone()).await?;
         Ok(Some(Known {

@@ -93,7 +93,7 @@ pub(crate) enum Holder {
 }
 
 impl Lease {
-    pub(crate) fn new(register: Register, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(register: &Register, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
             // A request that hangs must leave time for another.
             register: register.within(TERM / 3),

@@ -163,7 +163,7 @@ impl S3Settings {
         // It becomes part of a host's name, and of signatures.
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if let Some(region) = &self.region
-            && !(region.chars().all(good) && !region.is_empty())
+            && (region.is_empty() || !region.chars().all(good))
         {
             let name = obsync_core::escape_name(region);
             return Err(wrong(format!("'{name}' can't be a region (AWS_REGION)")));

@@ -200,6 +200,24 @@ async fn another_run_in_the_bucket_keeps_this_one_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_somebody_made_stays_also_after_a_dead_run() {
+    let (sandbox, _, double) = sandbox().await;
+    sandbox.obsync(&SYNC).exits(0);
+    double.copy("copies/mine/Hello.md", "copies/mine/Hello again.md");
+    // A run has died since: what bears its mark is looked for.
+    let key = state_key(&double, ".lease.json");
+    let mut lease = document(&double, &key);
+    lease["owner"] = json!("a dead run");
+    double.put(&key, lease.to_string().as_bytes());
+    double.age(&key, std::time::Duration::from_secs(31));
+    sandbox.obsync(&with(&["--full"])).exits(0);
+    let copy = ("Hello again.md".to_owned(), "# Hello".to_owned());
+    let there = objects(&double, "copies/mine/");
+    assert!(there.contains(&copy), "{there:?}");
+    assert_eq!(there.len(), FILES.len() + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_ends_early_lets_others_in() {
     let (sandbox, _, double) = sandbox().await;
     double.fail(

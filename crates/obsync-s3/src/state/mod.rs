@@ -5,11 +5,13 @@
 //! is conditional on the last one and carries the writer's fencing number. A run begins with the
 //! document's head; the entries are read when it turns out that there is work.
 
+mod begin;
 mod document;
 mod entries;
 mod form;
 mod pace;
 mod strays;
+mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,15 +27,12 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::bucket::Bucket;
 use crate::gate::Gate;
 use crate::homes::Held;
-use crate::lease::{Holder, Lease, Taken};
-use crate::register::{Register, Version, WriteFault};
+use crate::lease::{Holder, Lease};
+use crate::register::{Register, Version};
 pub(crate) use document::Head;
 use entries::Entries;
 pub(crate) use form::{Found, read, read_status, read_whole};
 use pace::Pace;
-
-/// How often a write is merged with another's and tried again.
-const TRIES: u32 = 5;
 
 /// The state of one vault as one document in the bucket. Clones are one store.
 #[derive(Clone)]
@@ -261,189 +260,6 @@ impl Core {
             }
         }
     }
-
-    /// Writes what is pending, onto what another run wrote if need be.
-    async fn write(&self, memory: &mut Memory) -> Result<(), StoreError> {
-        if memory.pending.is_empty() {
-            return Ok(());
-        }
-        let fence = self.lease.held().await?;
-        let Some(fence) = fence else {
-            return Err(self.lease.lost());
-        };
-        for _ in 0..TRIES {
-            let entries = self.entries(memory).await?;
-            memory.head.fence = fence;
-            let begun = memory.pace.begin();
-            let text = form::text(memory.head.clone(), entries).await?;
-            let before = memory.version.as_ref();
-            match self.register.write(text, before).await {
-                Ok(version) => {
-                    memory.pace.end(begun);
-                    if version.id.is_none() && !memory.warned {
-                        memory.warned = true;
-                        tracing::warn!(
-                            bucket = self.bucket.name(),
-                            "the bucket keeps no versions: turn versioning on to be able to go back"
-                        );
-                    }
-                    memory.known = (fence, memory.head.header.clone());
-                    memory.version = Some(version);
-                    memory.pending.clear();
-                    return Ok(());
-                }
-                Err(WriteFault::Failed(error)) => return Err(error),
-                Err(WriteFault::Changed) => self.merge(memory, fence).await?,
-            }
-        }
-        let what = format!("the state {} keeps changing", self.register.location());
-        Err(StoreError::new(StoreErrorKind::Other, what))
-    }
-
-    /// Puts what is pending onto what somebody else wrote: the run that this one took over, whose last
-    /// write landed late. Nothing else may have written.
-    async fn merge(&self, memory: &mut Memory, fence: u64) -> Result<(), StoreError> {
-        let found = read_whole(&self.register).await?;
-        // If anything is wrong, nothing of what this run has in memory counts any more.
-        memory.spoiled = true;
-        let before = memory.version.take();
-        let (known_fence, known_header) = std::mem::take(&mut memory.known);
-        let pending = std::mem::take(&mut memory.pending);
-        let at = self.register.location();
-        let lost = |what: String| {
-            // Nothing more may be done by what this run knows; it counts as one that died.
-            self.lease.lost();
-            Err(StoreError::new(StoreErrorKind::Unusable, what))
-        };
-        match &found {
-            None if before.is_some() => {
-                return lost(format!(
-                    "the state {at} was deleted while this run worked on the vault: what it did is                      not noted, and the next run looks at everything anew; to go on from where it                      was, restore the state first"
-                ));
-            }
-            Some(found) if found.head.fence > fence || found.head.prefix != self.fresh.prefix => {
-                return Err(self.lease.lost());
-            }
-            Some(found)
-                if found.head.fence < known_fence
-                    || found.head.header.cursor < known_header.cursor =>
-            {
-                return lost(format!(
-                    "an earlier version of the state {at} was restored while this run worked on the                      vault: it is left as it is, and the next run goes on from there"
-                ));
-            }
-            _ => {}
-        }
-        memory.adopt(&self.fresh, found);
-        let floor = memory.head.header.clone();
-        let entries = Arc::make_mut(memory.entries.get_or_insert_default());
-        memory.head.merge(entries, &pending);
-        memory.floor = Some(floor);
-        memory.pending = pending;
-        Ok(())
-    }
-
-    /// Whether effects may follow; renews the lease if need be.
-    async fn is_open(&self) -> Result<bool, StoreError> {
-        let held = self.lease.held().await?.is_some();
-        Ok(held && self.open.load(Ordering::Acquire))
-    }
-
-    /// Takes the lease, if what this run knows of the state is still so. `touches_files`: what comes
-    /// next changes files, and not only the state.
-    async fn begin(&self, touches_files: bool) -> Result<(), StoreError> {
-        let mut memory = self.memory().await?;
-        memory.holder = None;
-        if self.is_open().await? {
-            return Ok(());
-        }
-        let taken = self.lease.take(memory.head.fence + 1).await?;
-        match self.begun(&mut memory, taken, touches_files).await {
-            Ok(()) => {
-                self.open.store(true, Ordering::Release);
-                Ok(())
-            }
-            Err((error, left @ (Left::Nothing | Left::Noted))) => {
-                if let Err(error) = self.lease.release().await {
-                    tracing::warn!(%error, "the lease could not be let go; it runs out by itself");
-                }
-                if matches!(left, Left::Noted) {
-                    // No effect may follow in this run, whoever asks.
-                    self.lease.lost();
-                }
-                Err(error)
-            }
-            Err((error, Left::Strays)) => {
-                self.lease.abandon();
-                Err(error)
-            }
-        }
-    }
-
-    /// What comes before the first effect, under the lease.
-    async fn begun(
-        &self,
-        memory: &mut Memory,
-        taken: Taken,
-        touches_files: bool,
-    ) -> Result<(), (StoreError, Left)> {
-        let kept = |error| (error, Left::Strays);
-        let there = self.register.stamp().await.map_err(kept)?;
-        if there.as_ref() != memory.version.as_ref().map(|version| &version.stamp) {
-            memory.current = false;
-            let what = "another run has worked on this vault meanwhile: run again";
-            let error = StoreError::new(StoreErrorKind::Busy, what);
-            return Err(match taken.unreleased {
-                None => (error, Left::Nothing),
-                Some(_) => kept(error),
-            });
-        }
-        let Some(dead) = taken.unreleased else {
-            return Ok(());
-        };
-        // Its run may still live: from here on its writes of the state fail. What it left is noted with
-        // the first of ours, so that it is known however this run ends.
-        let told = memory.strays.take().filter(|(fence, _)| *fence == dead);
-        let (strays, told) = match told {
-            Some((_, strays)) => (strays, true),
-            None => (self.strays(memory).await.map_err(kept)?, false),
-        };
-        let surprise = touches_files && !told && !strays.is_empty();
-        self.entries(memory).await.map_err(kept)?;
-        let batch = Batch {
-            intend: strays,
-            ..Batch::default()
-        };
-        memory.apply(&batch);
-        memory.pending.push(batch);
-        if let Err(error) = self.write(memory).await {
-            memory.pending.clear();
-            memory.spoiled = true;
-            memory.current = false;
-            return Err(kept(error));
-        }
-        if surprise {
-            memory.current = false;
-            let what = "files of a run that died have turned up: run again";
-            return Err((StoreError::new(StoreErrorKind::Busy, what), Left::Noted));
-        }
-        Ok(())
-    }
-
-    async fn strays(&self, memory: &mut Memory) -> Result<Vec<(VaultPath, FileMeta)>, StoreError> {
-        let entries = self.entries(memory).await?;
-        strays::find(&self.bucket, &memory.head.prefix, &entries).await
-    }
-}
-
-/// What of a dead run would be forgotten if the lease were let go.
-enum Left {
-    /// There was none.
-    Nothing,
-    /// Its files are in the state.
-    Noted,
-    /// Its files, which the next run is to look for.
-    Strays,
 }
 
 #[async_trait]
