@@ -294,10 +294,11 @@ impl World {
             }
             Some(How::Hang) => answer::plain(500, String::new()),
             Some(How::LoseReply | How::HangMidway | How::DoneButAnswer(..)) | None => {
-                match self.refused(bucket, asked) {
-                    Some(refusal) if !self.trusting => refusal,
-                    _ => self.answer(asked),
-                }
+                let refusal = match self.trusting {
+                    true => None,
+                    false => self.refused(bucket, asked),
+                };
+                refusal.unwrap_or_else(|| self.answer(asked))
             }
         };
         if let Some(How::DoneButAnswer(status, code)) = fault {
