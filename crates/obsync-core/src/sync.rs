@@ -362,7 +362,7 @@ impl SyncRun {
                     (Some(error), _) => Some((error.kind(), error.to_string())),
                     (None, Some(problem)) => {
                         let name = crate::path::escape_name(&problem.path);
-                        Some(("file_failed", format!("{name}: {}", problem.message)))
+                        Some(("files_failed", format!("{name}: {}", problem.message)))
                     }
                     (None, None) => None,
                 }

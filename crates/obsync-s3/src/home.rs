@@ -185,6 +185,12 @@ pub(crate) fn vault_of_state(name: &str) -> Option<VaultId> {
     (!beside).then(|| VaultId::new(id))
 }
 
+/// The vault whose usual status has this name below the state prefix, if it is such a one.
+pub(crate) fn vault_of_status(name: &str) -> Option<VaultId> {
+    let id = name.strip_suffix(".status.json")?;
+    vault_of_state(&format!("{id}.json"))
+}
+
 /// Another destination than the usual one has a state of its own.
 fn beside(prefix: &str) -> String {
     format!("-{}", hex::encode(&sha2::Sha256::digest(prefix)[..4]))

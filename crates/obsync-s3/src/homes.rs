@@ -10,18 +10,19 @@ use futures_util::stream::{self, StreamExt as _};
 use object_store::aws::AwsCredentialProvider;
 use obsidian_sync::VaultId;
 use obsync_core::clock::Clock;
-use obsync_core::{Counts, Header, RunStatus, StoreError, StoreErrorKind};
+use obsync_core::{Counts, Header, LastError, RunStatus, StoreError, StoreErrorKind};
 
 use crate::bucket::Bucket;
 use crate::home::{
     About, S3Home, check_prefix, choose, registers, usual_registers, vault_of_state,
+    vault_of_status,
 };
 use crate::lease::{Holder, Lease};
 use crate::object::size_of;
 use crate::objects::{Inner as Files, S3VaultStore};
 use crate::register::Register;
 use crate::settings::{S3Settings, folder};
-use crate::state::{Core, Found, Head, S3StateStore, read, read_status, read_whole};
+use crate::state::{Core, Found, Head, S3StateStore, read, read_status, read_whole, write_status};
 
 /// How many states are asked for at once while preloading.
 const SIDE_BY_SIDE: usize = 8;
@@ -104,9 +105,9 @@ impl<T> std::ops::Deref for Held<T> {
 }
 
 /// What the state says of a vault.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// The prefix of its objects, with its last slash.
+    /// The prefix of its objects, with its last slash; empty where none was chosen yet.
     pub prefix: String,
     /// The state's header.
     pub header: Header,
@@ -270,15 +271,21 @@ impl S3Homes {
         }
     }
 
-    /// What the state of a vault's usual place says, for reports: writes nothing, takes no lease.
-    /// `None` if it has none.
+    /// What the state of a vault's usual place says, and how its runs went, for reports: writes
+    /// nothing, takes no lease. `None` if there is neither.
     ///
     /// # Errors
     /// When it can't be read, or is damaged or of a newer obsync.
     pub async fn look(&self, vault: &VaultId) -> Result<Option<Known>, StoreError> {
         let [state, status, lease] = usual_registers(&self.0.bucket, &self.0.settings, vault)?;
         let Some(Found { head, .. }) = read(&state).await? else {
-            return Ok(None);
+            // The first run may have failed before it had anything to note in a state.
+            let status = read_status(&status).await?;
+            let known = status != RunStatus::default();
+            return Ok(known.then(|| Known {
+                status,
+                ..Known::default()
+            }));
         };
         check_vault(&state, vault, &head)?;
         let lease = Lease::new(&lease, Arc::clone(&self.0.clock));
@@ -293,7 +300,30 @@ impl S3Homes {
         }))
     }
 
-    /// The vaults that have a state at their usual place in this bucket, by id.
+    /// Notes at a vault's usual place what went wrong before a run could begin, where runs note how
+    /// they went. It is for reports: of two who note at once, one wins.
+    ///
+    /// # Errors
+    /// When the bucket can't be read or written.
+    pub async fn note(
+        &self,
+        vault: &VaultId,
+        name: &str,
+        error: LastError,
+    ) -> Result<(), StoreError> {
+        let [_, register, _] = usual_registers(&self.0.bucket, &self.0.settings, vault)?;
+        // One that can't be read is replaced, as a run does.
+        let mut status = read_status(&register).await.unwrap_or_default();
+        status.schema = 1;
+        status.vault_id = vault.as_str().to_owned();
+        status.vault_name = name.to_owned();
+        status.last_run = Some(error.at);
+        status.last_error = Some(error);
+        write_status(&register, &status).await
+    }
+
+    /// The vaults that have a state at their usual place in this bucket, or of whose runs one was
+    /// noted there, by id.
     ///
     /// # Errors
     /// When the bucket can't be listed.
@@ -302,9 +332,12 @@ impl S3Homes {
         let objects = self.0.bucket.list_flat(&below).await?;
         let names = objects.iter().filter_map(|object| {
             let name = object.key.strip_prefix(&below)?;
-            vault_of_state(name)
+            vault_of_state(name).or_else(|| vault_of_status(name))
         });
-        Ok(names.collect())
+        let mut vaults: Vec<VaultId> = names.collect();
+        vaults.sort();
+        vaults.dedup();
+        Ok(vaults)
     }
 
     fn slots(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {

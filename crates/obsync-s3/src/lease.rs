@@ -13,6 +13,7 @@ use obsync_core::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 use tokio::time::{Duration, sleep};
+use tracing::Instrument as _;
 
 use crate::register::{Register, Version, WriteFault};
 
@@ -274,7 +275,7 @@ impl Lease {
 
     fn keep_renewing(&self) {
         let lease = Arc::downgrade(&self.0);
-        let task = tokio::spawn(async move {
+        let renewing = async move {
             loop {
                 sleep(RENEWAL).await;
                 // The task lives no longer than the lease that it renews.
@@ -288,7 +289,9 @@ impl Lease {
                     tracing::warn!(%error, "the lease could not be renewed");
                 }
             }
-        });
+        };
+        // What it says is about the run that took the lease.
+        let task = tokio::spawn(renewing.in_current_span());
         let mut renewal = self
             .0
             .renewal

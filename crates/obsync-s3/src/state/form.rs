@@ -181,6 +181,15 @@ pub(crate) async fn read_status(register: &Register) -> Result<RunStatus, StoreE
     })
 }
 
+/// Notes how runs went, over what was noted before.
+pub(crate) async fn write_status(
+    register: &Register,
+    status: &RunStatus,
+) -> Result<(), StoreError> {
+    let text = serde_json::to_vec(status).expect("a status is plain JSON");
+    register.overwrite(text.into()).await
+}
+
 fn newer(at: &str, schema: u32) -> StoreError {
     let what = format!("the state {at} is of a newer obsync (format {schema}): update this one");
     StoreError::new(StoreErrorKind::Unusable, what)

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use obsync_core::{
     Batch, Contents, Counts, FileMeta, Header, RunStatus, StateStore, StoreError, StoreErrorKind,
     Unapplied, VaultPath,
@@ -31,7 +30,7 @@ use crate::lease::{Holder, Lease};
 use crate::register::{Register, Version};
 pub(crate) use document::Head;
 use entries::Entries;
-pub(crate) use form::{Found, read, read_status, read_whole};
+pub(crate) use form::{Found, read, read_status, read_whole, write_status};
 use pace::Pace;
 
 /// The state of one vault as one document in the bucket. Clones are one store.
@@ -342,7 +341,6 @@ impl StateStore for S3StateStore {
     }
 
     async fn set_status(&self, status: &RunStatus) -> Result<(), StoreError> {
-        let text = serde_json::to_vec(status).expect("a status is plain JSON");
-        self.0.status.overwrite(Bytes::from(text)).await
+        write_status(&self.0.status, status).await
     }
 }

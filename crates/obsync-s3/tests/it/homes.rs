@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use obsidian_sync::{VaultId, VaultVersion};
+use obsidian_sync::{Millis, VaultId, VaultVersion};
 use obsync_core::{
-    Batch, Expect, Header, RunStatus, StateStore as _, StoreErrorKind, VaultStore as _,
+    Batch, Expect, Header, LastError, RunStatus, StateStore as _, StoreErrorKind, VaultStore as _,
 };
 use obsync_doubles::s3::{Double, How};
 use obsync_s3::{About, Place, S3Homes};
@@ -213,6 +213,35 @@ async fn a_look_tells_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_went_wrong_before_the_first_run_is_told() {
+    let (double, clock) = (Double::start().await, HandClock::new());
+    let homes = homes(&double, &clock);
+    let id = VaultId::new("0123abcd");
+    let wrong = |at| LastError {
+        at: Millis(at),
+        kind: "wrong_vault_password".into(),
+        message: "no".into(),
+    };
+    homes.note(&id, "Notes", wrong(5)).await.unwrap();
+    let known = homes.look(&id).await.unwrap().unwrap();
+    assert_eq!((known.header, known.counts), Default::default());
+    assert_eq!(known.status.vault_name, "Notes");
+    assert_eq!(known.status.last_error, Some(wrong(5)));
+    // Beside how the runs went that there were.
+    let home = homes.open(&about("Notes")).await.unwrap();
+    let status = RunStatus {
+        last_success: Some(Millis(7)),
+        ..RunStatus::default()
+    };
+    home.state.set_status(&status).await.unwrap();
+    homes.note(&id, "Notes", wrong(9)).await.unwrap();
+    let known = homes.look(&id).await.unwrap().unwrap();
+    assert_eq!(known.status.last_success, Some(Millis(7)));
+    assert_eq!(known.status.last_error, Some(wrong(9)));
+    assert!(double.object("state/0123abcd.json").is_none());
+}
+
+#[tokio::test]
 async fn vaults_with_a_state_are_listed() {
     let (double, clock) = (Double::start().await, HandClock::new());
     let homes = homes(&double, &clock);
@@ -222,6 +251,8 @@ async fn vaults_with_a_state_are_listed() {
         "state/aaaa.json",
         "state/aaaa.status.json",
         "state/aaaa.lease.json",
+        "state/dddd.status.json",
+        "state/dddd-0a1b2c3d.status.json",
         "state/aaaa-0a1b2c3d.json",
         "state/deeper/bbbb.json",
         "state/some note.json",
@@ -231,7 +262,7 @@ async fn vaults_with_a_state_are_listed() {
         double.put(key, b"{}");
     }
     let known = homes.known().await.unwrap();
-    assert_eq!(known, ["aaaa", "ffff"].map(VaultId::new));
+    assert_eq!(known, ["aaaa", "dddd", "ffff"].map(VaultId::new));
 }
 
 #[tokio::test]
