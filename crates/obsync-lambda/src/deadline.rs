@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// What Lambda gives at most; also what is taken for granted where no deadline is told.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
@@ -63,14 +64,15 @@ impl Deadline {
     pub fn start(times: Times) -> Self {
         let began = Instant::now();
         let stop = CancellationToken::new();
-        let task = tokio::spawn({
+        let waiting = {
             let stop = stop.clone();
             async move {
                 tokio::time::sleep_until(began + times.stop).await;
                 tracing::info!("the time is nearly up: saving progress");
                 stop.cancel();
             }
-        });
+        };
+        let task = tokio::spawn(waiting.in_current_span());
         Self {
             began,
             times,

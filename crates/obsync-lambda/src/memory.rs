@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use obsync_core::watchdog::{Verdict, Watchdog};
 use tokio::task::AbortHandle;
+use tracing::Instrument as _;
 
 const MIB: u64 = 1024 * 1024;
 /// How often the process looks at its own size.
@@ -43,7 +44,7 @@ pub struct Watch(AbortHandle);
 impl Watch {
     /// Starts to look at what `resident` tells, at once and then every 100 ms.
     pub fn start(watchdog: Watchdog, resident: impl Fn() -> Option<u64> + Send + 'static) -> Self {
-        let task = tokio::spawn(async move {
+        let watching = async move {
             let mut ticks = tokio::time::interval(INTERVAL);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
@@ -52,7 +53,8 @@ impl Watch {
                     tell(watchdog.observe(resident), resident);
                 }
             }
-        });
+        };
+        let task = tokio::spawn(watching.in_current_span());
         Self(task.abort_handle())
     }
 }

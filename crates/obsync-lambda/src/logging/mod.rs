@@ -38,12 +38,32 @@ const OURS: [&str; 6] = [
     "obsidian_sync",
 ];
 
+/// What the Lambda runtime says of a failure that we have told, with the request that it belongs to,
+/// and of a panic, which [`tell_panic`] tells.
+const TOLD: &str = "lambda_runtime::layers::panic";
+
 /// Starts logging to standard error. Lambda writes the time and the request of a line that has
 /// none; ours have their own.
 pub fn start(level: LogLevel, format: LogFormat) {
     let subscriber = subscriber(level, format, Arc::new(SystemClock), std::io::stderr());
     // Only a second start could fail, and there is none.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        tell_panic(panic.payload(), at.as_deref().unwrap_or("an unknown place"));
+    }));
+}
+
+/// Tells of a panic as of any error: with the invocation and the vault whose work it ended.
+pub fn tell_panic(panic: &(dyn std::any::Any + Send), at: &str) {
+    tracing::error!(at, "a bug in obsync: {}", panic_text(panic));
+}
+
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it does not say why".to_owned())
 }
 
 /// The subscriber that [`start`] starts, writing anywhere.
@@ -62,7 +82,8 @@ pub fn subscriber(
     };
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_targets(OURS.map(|target| (target, level)));
+        .with_targets(OURS.map(|target| (target, level)))
+        .with_target(TOLD, LevelFilter::OFF);
     let lines = Lines {
         format,
         clock,

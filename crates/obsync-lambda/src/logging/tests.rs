@@ -107,6 +107,7 @@ fn the_level_is_for_our_own_crates() {
         warn!("c");
         debug!(target: "hyper::client", "token in a request");
         warn!(target: "hyper::client", "d");
+        error!(target: TOLD, "told before");
     };
     let lines = |level| {
         let text = logged(level, LogFormat::Text, run);
@@ -154,4 +155,36 @@ fn errors_are_told_with_their_causes() {
         text.ends_with("failed error=\"can't connect: connection refused\"\n"),
         "{text}"
     );
+}
+
+#[test]
+fn a_panic_is_told_where_it_happened_and_shows_no_secret() {
+    let token = Token::new("hunter2");
+    let text = logged(LogLevel::Error, LogFormat::Json, || {
+        let _invocation = invocation("req-1", false).entered();
+        let _vault = vault("v").entered();
+        let panic = std::panic::catch_unwind(|| panic!("no use for {token:?}")).unwrap_err();
+        tell_panic(&*panic, "src/x.rs:1:2");
+    });
+    let line: Value = serde_json::from_str(text.trim_end()).unwrap();
+    assert_eq!(
+        (
+            &line["level"],
+            &line["requestId"],
+            &line["vaultId"],
+            &line["at"]
+        ),
+        (
+            &json!("ERROR"),
+            &json!("req-1"),
+            &json!("v"),
+            &json!("src/x.rs:1:2")
+        )
+    );
+    let message = line["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("a bug in obsync: no use for "),
+        "{message}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
 }
