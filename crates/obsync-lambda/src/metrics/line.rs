@@ -19,16 +19,19 @@ pub const METRICS: [(&str, &str); 7] = [
     ("ColdStart", "Count"),
 ];
 
-/// What is told of one vault in one invocation.
+/// What is told of one vault in one invocation, or of an invocation that failed as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample<'a> {
     /// The function's name.
     pub function: &'a str,
-    /// The vault's id.
-    pub vault_id: &'a str,
+    /// The vault's id, if it is a vault of the account.
+    pub vault_id: Option<&'a str>,
+    /// What the event called it; to be looked up, and no dimension: a name may have letters that
+    /// CloudWatch takes in none, and each slip of the pen would make metrics of its own.
+    pub vault: Option<&'a str>,
     /// The invocation.
     pub request_id: &'a str,
-    /// How the vault went: the answer's word, or `aborted`.
+    /// How it went: the answer's word, `aborted`, or the kind of the failure.
     pub status: &'a str,
     /// How long it took.
     pub duration: Duration,
@@ -48,22 +51,15 @@ pub struct Sample<'a> {
 
 /// The line for a sample, in Embedded Metric Format.
 pub fn line(sample: &Sample<'_>, now: Millis) -> Value {
-    let metrics: Vec<Value> = METRICS
+    let vault_id = sample.vault_id.filter(|id| is_dimension(id));
+    let metrics: Vec<&str> = METRICS
         .iter()
-        .filter(|(name, _)| *name != "MemoryUsage" || sample.memory.is_some())
-        .map(|(name, unit)| json!({ "Name": name, "Unit": unit }))
+        .map(|(name, _)| *name)
+        .filter(|name| *name != "MemoryUsage" || sample.memory.is_some())
         .collect();
     let mut line = json!({
-        "_aws": {
-            "Timestamp": now.0,
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["FunctionName", "VaultId"], ["FunctionName"]],
-                "Metrics": metrics,
-            }],
-        },
+        "_aws": about(vault_id, &metrics, now),
         "FunctionName": sample.function,
-        "VaultId": sample.vault_id,
         "SyncDuration": thousandths(sample.duration.as_secs_f64()),
         "FilesProcessed": sample.files,
         "BytesDownloaded": sample.bytes,
@@ -73,6 +69,12 @@ pub fn line(sample: &Sample<'_>, now: Millis) -> Value {
         "requestId": sample.request_id,
         "status": sample.status,
     });
+    if let Some(id) = vault_id {
+        line["VaultId"] = id.into();
+    }
+    if let Some(vault) = sample.vault {
+        line["vault"] = vault.into();
+    }
     if let Some(bytes) = sample.memory {
         // Of 2^20 bytes each, as in Lambda's own reports.
         #[expect(clippy::cast_precision_loss, reason = "memory is far below 2^53 bytes")]
@@ -80,6 +82,38 @@ pub fn line(sample: &Sample<'_>, now: Millis) -> Value {
         line["MemoryUsage"] = thousandths(megabytes).into();
     }
     line
+}
+
+/// The line of an invocation that synced nothing and still was a cold start.
+pub(super) fn cold_start(function: &str, request_id: &str, now: Millis) -> Value {
+    json!({
+        "_aws": about(None, &["ColdStart"], now),
+        "FunctionName": function,
+        "ColdStart": 1,
+        "requestId": request_id,
+    })
+}
+
+fn about(vault_id: Option<&str>, metrics: &[&str], now: Millis) -> Value {
+    let metrics = METRICS.iter().filter(|(name, _)| metrics.contains(name));
+    let metrics = metrics.map(|(name, unit)| json!({ "Name": name, "Unit": unit }));
+    let dimensions = match vault_id {
+        Some(_) => json!([["FunctionName", "VaultId"], ["FunctionName"]]),
+        None => json!([["FunctionName"]]),
+    };
+    json!({
+        "Timestamp": now.0,
+        "CloudWatchMetrics": [{
+            "Namespace": NAMESPACE,
+            "Dimensions": dimensions,
+            "Metrics": metrics.collect::<Vec<_>>(),
+        }],
+    })
+}
+
+/// Whether CloudWatch takes a text as a dimension: with another, the whole line is lost.
+fn is_dimension(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
 }
 
 fn thousandths(number: f64) -> f64 {
@@ -94,7 +128,8 @@ mod tests {
     fn memory_that_nobody_knows_is_left_out() {
         let sample = Sample {
             function: "f",
-            vault_id: "v",
+            vault_id: Some("v"),
+            vault: None,
             request_id: "r",
             status: "complete",
             duration: Duration::ZERO,
@@ -107,5 +142,18 @@ mod tests {
         };
         let line = line(&sample, Millis(0)).to_string();
         assert!(!line.contains("MemoryUsage"), "{line}");
+    }
+
+    #[test]
+    fn what_cloudwatch_would_not_take_is_no_dimension() {
+        for (id, taken) in [
+            ("0123abcd", true),
+            ("Überblick", false),
+            ("", false),
+            ("a b", false),
+        ] {
+            assert_eq!(is_dimension(id), taken, "{id}");
+        }
+        assert!(!is_dimension(&"a".repeat(256)));
     }
 }

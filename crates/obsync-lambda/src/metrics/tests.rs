@@ -1,7 +1,5 @@
-use std::time::Duration;
-
 use obsidian_sync::Millis;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::answer::VaultError;
@@ -53,7 +51,8 @@ fn answer(status: VaultStatus) -> VaultAnswer {
 #[tokio::test(start_paused = true)]
 async fn a_line_is_what_cloudwatch_reads() {
     let (metrics, log) = metrics();
-    let vault = metrics.invocation("req-1", true).vault("v1");
+    let vault = metrics.invocation("req-1", true).vault("Notes");
+    vault.found("v1");
     tokio::time::advance(Duration::from_millis(8200)).await;
     vault.finish(&answer(VaultStatus::Complete));
     let units = |name: &str, unit: &str| json!({ "Name": name, "Unit": unit });
@@ -76,7 +75,7 @@ async fn a_line_is_what_cloudwatch_reads() {
                     ],
                 }],
             },
-            "FunctionName": "obsync-sync", "VaultId": "v1",
+            "FunctionName": "obsync-sync", "VaultId": "v1", "vault": "Notes",
             "SyncDuration": 8.2, "FilesProcessed": 6, "MemoryUsage": 96.0,
             "BytesDownloaded": 5000, "Failures": 0, "PartialSyncs": 0, "ColdStart": 1,
             "requestId": "req-1", "status": "complete",
@@ -99,7 +98,7 @@ async fn each_status_counts_as_what_it_is() {
             (of("Failures"), of("PartialSyncs"), of("ColdStart"))
         })
         .collect();
-    let expected = [(0, 1, 1), (0, 0, 0), (1, 0, 0)];
+    let expected = [(0, 1, 1), (0, 1, 0), (1, 0, 0)];
     assert_eq!(seen, expected, "and one cold start for all");
 }
 
@@ -120,7 +119,8 @@ async fn a_run_that_ends_early_is_told_too() {
     assert!(task.await.unwrap_err().is_panic());
 
     let given_up = async {
-        let _vault = invocation.vault("v2");
+        let vault = invocation.vault("v2");
+        vault.found("v2");
         std::future::pending::<()>().await;
     };
     let second = Duration::from_secs(1);
@@ -134,4 +134,57 @@ async fn a_run_that_ends_early_is_told_too() {
     assert_eq!(lines[0]["BytesDownloaded"], 700);
     assert_eq!(lines[1]["VaultId"], "v2");
     assert_eq!(lines[1]["SyncDuration"], 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_vault_is_called_is_no_dimension_until_it_is_found() {
+    let (metrics, log) = metrics();
+    let invocation = metrics.invocation("req-1", false);
+    let vault = invocation.vault("Übersicht");
+    vault.finish(&answer(VaultStatus::Failed));
+    let line = &log.lines()[0];
+    let about = &line["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!(about["Dimensions"], json!([["FunctionName"]]));
+    assert_eq!(
+        (&line["VaultId"], &line["vault"]),
+        (&Value::Null, &json!("Übersicht"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_without_a_vault_is_a_run_that_failed() {
+    let (metrics, log) = metrics();
+    let invocation = metrics.invocation("req-1", true);
+    tokio::time::advance(Duration::from_millis(1500)).await;
+    invocation.failed("invalid_event");
+    invocation.end();
+    let lines = log.lines();
+    assert_eq!(lines.len(), 1);
+    for (field, value) in [
+        ("Failures", json!(1)),
+        ("SyncDuration", json!(1.5)),
+        ("PartialSyncs", json!(0)),
+        ("ColdStart", json!(1)),
+        ("status", json!("invalid_event")),
+        ("VaultId", Value::Null),
+    ] {
+        assert_eq!(lines[0][field], value, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_cold_start_that_synced_nothing_is_told_of_once() {
+    let (metrics, log) = metrics();
+    let invocation = metrics.invocation("req-1", true);
+    invocation.end();
+    invocation.end();
+    metrics.invocation("req-2", false).end();
+    let lines = log.lines();
+    assert_eq!((lines.len(), &lines[0]["ColdStart"]), (1, &json!(1)));
+    let about = &lines[0]["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!(
+        about["Metrics"],
+        json!([{"Name": "ColdStart", "Unit": "Count"}])
+    );
+    assert_eq!(lines[0]["SyncDuration"], Value::Null, "it is no run");
 }
