@@ -5,7 +5,9 @@ use obsync_config::OpenError;
 use obsync_core::SyncError;
 use obsync_core::report::Report;
 
+use crate::access::Refusal as _;
 use crate::answer::{VaultAnswer, VaultError, VaultStatus};
+use crate::rota::Missed;
 
 /// How a vault's turn ended.
 pub(crate) struct Ended {
@@ -14,8 +16,8 @@ pub(crate) struct Ended {
     /// The vault, if it got as far as being found.
     pub(crate) vault: Option<Vault>,
     pub(crate) outcome: Result<Report, Fault>,
-    /// Whether most of the time had gone to others before it began.
-    pub(crate) late: bool,
+    /// Where it did not come to its turn, because the time went to others.
+    pub(crate) missed: Option<Missed>,
 }
 
 /// Why a turn brought no report.
@@ -51,18 +53,24 @@ impl From<OpenError> for Fault {
 }
 
 impl Ended {
-    /// Whether it failed for credentials that may have been changed meanwhile.
-    pub(crate) fn may_be_old_credentials(&self) -> bool {
-        const WORDS: [&str; 7] = [
-            "credentials_missing",
-            "not_signed_in",
-            "unauthorized",
-            "wrong_credentials",
-            "wrong_vault_password",
-            "two_factor_required",
-            "two_factor_refused",
-        ];
-        matches!(&self.outcome, Err(Fault::Error(error)) if WORDS.contains(&error.kind))
+    /// Whether a run that had begun ended for credentials that may have been changed meanwhile.
+    pub(crate) fn is_refused(&self) -> bool {
+        match &self.outcome {
+            Ok(report) => {
+                let error = report.error.as_ref().map(VaultError::from);
+                error.is_some_and(|error| error.is_refusal())
+            }
+            Err(fault) => fault.is_refusal(),
+        }
+    }
+
+    /// Whether it went wrong. That another run is at work is not wrong.
+    pub(crate) fn is_wrong(&self) -> bool {
+        match &self.outcome {
+            Err(Fault::Error(error)) => error.kind != "busy",
+            Err(Fault::GaveUp(_)) => true,
+            Err(Fault::Stopped) | Ok(_) => false,
+        }
     }
 
     /// As the caller is told.
@@ -72,22 +80,34 @@ impl Ended {
             Some(vault) => (vault.id.as_str(), vault.name.as_str()),
             None => (wanted, wanted),
         };
-        match &self.outcome {
-            Ok(report) => VaultAnswer::of_report(id, name, report),
-            Err(Fault::Error(error) | Fault::GaveUp(error)) => {
+        match (&self.outcome, self.missed) {
+            (Ok(report), _) => VaultAnswer::of_report(id, name, report),
+            (Err(Fault::Error(error) | Fault::GaveUp(error)), _) => {
                 VaultAnswer::failed(id, name, error.clone())
             }
-            // Others had the time; they end some day, and then it is this one's turn.
-            Err(Fault::Stopped) if self.late => {
-                let message = "its turn did not come in time: send the event again";
-                let error = VaultError::new("stopped", message);
-                VaultAnswer {
-                    status: VaultStatus::Partial,
-                    ..VaultAnswer::failed(id, name, error)
-                }
-            }
-            Err(Fault::Stopped) => VaultAnswer::of_error(id, name, &SyncError::Stopped),
+            (Err(Fault::Stopped), Some(missed)) => missed_turn(id, name, missed),
+            (Err(Fault::Stopped), None) => VaultAnswer::of_error(id, name, &SyncError::Stopped),
         }
+    }
+}
+
+/// See [`crate::rota`] for why this comes to an end.
+fn missed_turn(id: &str, name: &str, missed: Missed) -> VaultAnswer {
+    let (status, message) = match missed {
+        Missed::ToGoodUse => (
+            VaultStatus::Partial,
+            "its turn did not come in time: send the event again",
+        ),
+        Missed::InVain => (
+            VaultStatus::Failed,
+            "its turn did not come in time, and those before it got no further: see what holds them \
+             up, send fewer vaults at once, or give the function a longer timeout",
+        ),
+    };
+    let error = VaultError::new("stopped", message);
+    VaultAnswer {
+        status,
+        ..VaultAnswer::failed(id, name, error)
     }
 }
 
@@ -95,20 +115,34 @@ impl Ended {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_vault_whose_turn_did_not_come_is_sent_again() {
-        let ended = |late| Ended {
+    fn ended(outcome: Result<Report, Fault>, missed: Option<Missed>) -> Ended {
+        Ended {
             wanted: "Notes".to_owned(),
             vault: None,
-            outcome: Err(Fault::Stopped),
-            late,
-        };
-        let answer = ended(true).answer();
-        assert_eq!(answer.status, VaultStatus::Partial);
-        assert_eq!(answer.error.unwrap().kind, "stopped");
-        let answer = ended(false).answer();
-        assert_eq!(answer.status, VaultStatus::Failed);
-        assert_eq!(answer.error.unwrap().kind, "timeout");
-        assert_eq!((&*answer.vault_id, &*answer.name), ("Notes", "Notes"));
+            outcome,
+            missed,
+        }
+    }
+
+    #[test]
+    fn a_vault_whose_turn_did_not_come_is_sent_again_while_others_get_further() {
+        for (missed, status, kind) in [
+            (Some(Missed::ToGoodUse), VaultStatus::Partial, "stopped"),
+            (Some(Missed::InVain), VaultStatus::Failed, "stopped"),
+            (None, VaultStatus::Failed, "timeout"),
+        ] {
+            let answer = ended(Err(Fault::Stopped), missed).answer();
+            assert_eq!(answer.status, status, "{missed:?}");
+            assert_eq!(answer.error.unwrap().kind, kind);
+            assert_eq!((&*answer.vault_id, &*answer.name), ("Notes", "Notes"));
+        }
+    }
+
+    #[test]
+    fn being_busy_is_not_wrong() {
+        let fault = |kind| ended(Err(VaultError::new(kind, "x").into()), None);
+        assert!(!fault("busy").is_wrong());
+        assert!(fault("destination").is_wrong());
+        assert!(fault("unauthorized").is_refused() && !fault("busy").is_refused());
     }
 }

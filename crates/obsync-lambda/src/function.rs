@@ -1,28 +1,32 @@
 //! [`Function`]: an event in, an answer out.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use obsync_config::{Account, CombinedText, Environment, SystemTiming};
+use obsync_config::Environment;
 use obsync_core::Budget;
 use obsync_core::clock::{Clock as _, SystemClock};
 use obsync_core::watchdog::Watchdog;
 use serde_json::Value;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
-use crate::answer::{Answer, FunctionError, Response, VaultError, VaultStatus};
+use crate::access::{self, CurrentAccess};
+use crate::answer::{Answer, BatchItemFailures, FunctionError, Response, VaultError, VaultStatus};
 use crate::deadline::{Deadline, Times, time_left};
 use crate::ended::Ended;
-use crate::event::{Event, QueueItem, RunOptions, VaultRequest};
+use crate::event::{Event, EventError, QueueItem, RunOptions, VaultRequest, chains};
 use crate::logging;
 use crate::memory::{Watch, content_budget, peak, resident};
 use crate::metrics::{self, Metrics};
-use crate::secrets;
+use crate::rota::{Rota, first_of};
+use crate::secrets::KeptSecret;
+use crate::slots::Slots;
 use crate::status::status;
 use crate::tools::Tools;
 use crate::vault_run::{Turn, Work, take_turn};
@@ -39,7 +43,7 @@ pub struct Function {
     /// instead is started again and again, and callers, queues and alarms never see why.
     tools: Result<Arc<Tools>, VaultError>,
     /// The credentials of the secret, once fetched.
-    secret: Mutex<Option<CombinedText>>,
+    secret: Arc<KeptSecret>,
     warm: AtomicBool,
     metrics: Metrics,
 }
@@ -56,6 +60,7 @@ pub struct Invocation<'a> {
 /// One invocation at work.
 struct Shift {
     work: Arc<Work>,
+    request_id: String,
     began: Instant,
     /// How much time there was when it began.
     left: Duration,
@@ -74,7 +79,7 @@ impl Function {
         }
         Self {
             tools: tools.map(Arc::new),
-            secret: Mutex::default(),
+            secret: Arc::new(KeptSecret::new(Arc::new(SystemClock))),
             warm: AtomicBool::new(false),
             metrics,
         }
@@ -87,7 +92,7 @@ impl Function {
             return;
         };
         let secret = async {
-            if let Err(error) = self.secret(tools).await {
+            if let Err(error) = access::secret(tools, &self.secret).await {
                 tracing::warn!("the secret could not be fetched yet: {}", error.message);
             }
         };
@@ -119,12 +124,14 @@ impl Function {
         let answer = async {
             // Vaults answer for themselves before; this is for what comes before and after them.
             let last = left - self.kept(left) / 16;
-            let answer = timeout(last, self.answer(event, left, metrics)).await;
-            answer.unwrap_or_else(|_| {
+            let answer = timeout(last, self.answer(event, request_id, left, &metrics)).await;
+            let answer = answer.unwrap_or_else(|_| {
                 let message = "the time was over before there was an answer: is the service, \
                                Secrets Manager or the bucket slow to answer?";
-                Err(logged(VaultError::new("timeout", message).into()))
-            })
+                Err(told(&metrics, VaultError::new("timeout", message)))
+            });
+            metrics.end();
+            answer
         };
         answer.instrument(span).await
     }
@@ -142,82 +149,61 @@ impl Function {
     async fn answer(
         &self,
         event: &Value,
+        request_id: &str,
         left: Duration,
-        metrics: metrics::Invocation,
+        metrics: &metrics::Invocation,
     ) -> Result<Response, FunctionError> {
         let began = Instant::now();
-        let event = Event::parse(event).map_err(|error| logged(FunctionError::from(&error)))?;
-        let tools = self.tools.clone().map_err(|error| logged(error.into()))?;
+        let event = Event::parse(event).map_err(|error| told(metrics, (&error).into()))?;
+        let tools = self.tools.clone().map_err(|error| told(metrics, error))?;
         tracing::info!(event = event.kind(), left_s = left.as_secs(), "invoked");
-        let work = self.work(&tools, metrics).await;
-        let work = work.map_err(|error| logged(error.into()))?;
-        let watchdog = Watchdog::new(tools.memory, work.budget.clone());
+        let budget = Budget::new(content_budget(tools.memory));
+        let watchdog = Watchdog::new(tools.memory, budget.clone());
         let shift = Shift {
-            work: Arc::new(work),
+            work: Arc::new(Work {
+                access: CurrentAccess::new(Arc::clone(&tools), Arc::clone(&self.secret)),
+                budget,
+                metrics: metrics.clone(),
+                rota: Rota::new(),
+                tools,
+            }),
+            request_id: request_id.to_owned(),
             began,
             left,
             _watch: Watch::start(watchdog, resident),
         };
+        // Without credentials no vault can be synced: that is the event's failure, and not each
+        // vault's. Where vaults stand is told all the same.
+        if !matches!(event, Event::Status { .. }) {
+            let access = shift.work.access.get().await;
+            access.map_err(|error| told(metrics, error))?;
+        }
         let response = match event {
-            Event::Queue(items) => Response::Queue(self.queue(&shift, items).await),
-            event => self.single(&shift, event, None).await?,
+            Event::Queue(items) => Response::Queue(shift.queue(items).await),
+            event => shift.single(event, None).await?,
         };
         Ok(response)
     }
+}
 
-    /// Everything that the vaults of an invocation share.
-    async fn work(
-        &self,
-        tools: &Arc<Tools>,
-        metrics: metrics::Invocation,
-    ) -> Result<Work, VaultError> {
-        let secret = self.secret(tools).await?;
-        let settings = match tools.settings(secret.as_ref()) {
-            Ok(settings) => settings,
-            Err(error) => {
-                // Once it was put right it is fetched again.
-                *self.secret.lock().await = None;
-                return Err(error);
-            }
-        };
-        let rest = Arc::new(tools.rest.clone());
-        Ok(Work {
-            // An account signs in at most once in its life: it lives as long as an invocation.
-            account: Account::new(rest, &settings, Arc::new(SystemTiming)),
-            budget: Budget::new(content_budget(tools.memory)),
-            tools: Arc::clone(tools),
-            settings,
-            metrics,
-        })
-    }
-
-    /// The secret's credentials; `None` if no secret is named.
-    async fn secret(&self, tools: &Tools) -> Result<Option<CombinedText>, VaultError> {
-        let Some(name) = &tools.lambda.secret_name else {
-            return Ok(None);
-        };
-        // Held while it is fetched: init and an event want it only once.
-        let mut kept = self.secret.lock().await;
-        if kept.is_none() {
-            let fetched = secrets::fetch(&name.value, tools.environment()).await;
-            *kept = Some(fetched.map_err(|error| VaultError::from(&error))?);
-        }
-        Ok(kept.clone())
-    }
-
-    /// Any event but a queue. `slots` are those of the queue that it came in.
+impl Shift {
+    /// Any event but a queue. Slots are `shared` with the queue that it came in.
     async fn single(
         &self,
-        shift: &Shift,
         event: Event,
-        slots: Option<&Arc<Semaphore>>,
+        shared: Option<&Arc<Semaphore>>,
     ) -> Result<Response, FunctionError> {
-        let own = |most: usize| Arc::new(Semaphore::new(most));
-        let slots = |most| slots.map_or_else(|| own(most), Arc::clone);
+        let Work {
+            tools,
+            access,
+            metrics,
+            ..
+        } = &*self.work;
+        let slots = |most| Slots::new(most, shared);
         let answer = match event {
             Event::SyncVault { vault, options } => {
-                let ended = self.sync(shift, vec![vault], options, &slots(1)).await;
-                shift.answer(&ended).of_single()?
+                let ended = self.sync(vec![vault], options, &slots(1)).await;
+                self.answer(&ended).of_single()?
             }
             Event::SyncMultiple {
                 vaults,
@@ -225,72 +211,96 @@ impl Function {
                 options,
             } => {
                 let slots = slots(max_concurrent.map_or(SIDE_BY_SIDE, |most| most.get()));
-                shift.answer(&self.sync(shift, vaults, options, &slots).await)
+                self.answer(&self.sync(vaults, options, &slots).await)
             }
             Event::Schedule { options } => {
-                let vaults = scheduled(&shift.work).await;
-                let vaults = vaults.map_err(|error| logged(error.into()))?;
-                let ended = self
-                    .sync(shift, vaults, options, &slots(SIDE_BY_SIDE))
-                    .await;
-                shift.answer(&ended)
+                let vaults = access.with_access(|access| scheduled(tools, access));
+                let vaults = vaults.await.map_err(|error| told(metrics, error))?;
+                let slots = slots(SIDE_BY_SIDE);
+                self.answer(&self.sync(vaults, options, &slots).await)
             }
             Event::Status { vaults } => {
-                let answer = status(&shift.work, vaults).await;
-                let answer = answer.map_err(|error| logged(error.into()))?;
+                let answer = status(&self.work, vaults).await;
+                let answer = answer.map_err(|error| told(metrics, error))?;
                 return Ok(Response::Status(answer));
             }
             Event::Queue(_) => {
                 let message = "a queue's message can't hold another queue's";
-                return Err(VaultError::new("invalid_event", message).into());
+                return Err(told(metrics, VaultError::new("invalid_event", message)));
             }
         };
         Ok(Response::Sync(answer))
     }
 
     /// The messages of a queue, each for itself. What is not complete comes again.
-    async fn queue(
-        &self,
-        shift: &Shift,
-        items: Vec<QueueItem>,
-    ) -> crate::answer::BatchItemFailures {
+    async fn queue(&self, items: Vec<QueueItem>) -> BatchItemFailures {
         let slots = Arc::new(Semaphore::new(SIDE_BY_SIDE));
-        let turns = items.into_iter().map(|item| {
-            let slots = &slots;
-            async move {
-                let QueueItem { message_id, body } = item;
-                let answer = match body {
-                    Ok(event) => self.single(shift, event, Some(slots)).await,
-                    Err(error) => Err((&error).into()),
-                };
-                match answer {
-                    Ok(Response::Sync(answer)) if answer.status != VaultStatus::Complete => {
-                        tracing::info!(message_id, status = ?answer.status, "comes again");
-                        Some(message_id)
-                    }
-                    Ok(_) => None,
-                    Err(error) => {
-                        let error_type = error.error_type.as_str();
-                        tracing::warn!(message_id, error_type, "failed: {}", error.message);
-                        Some(message_id)
-                    }
-                }
-            }
-        });
-        join_all(turns).await.into_iter().flatten().collect()
+        let order: Vec<String> = items.iter().map(|item| item.message_id.clone()).collect();
+        let chains = chains(items).into_iter();
+        let chains = chains.map(|chain| self.chain(chain, &slots));
+        let again: HashSet<String> = join_all(chains).await.into_iter().flatten().collect();
+        order.into_iter().filter(|id| again.contains(id)).collect()
     }
 
-    /// Syncs vaults side by side, under one budget and one deadline.
+    /// Messages that keep their order. After the first that is not complete none is begun: it has to
+    /// come again before them.
+    async fn chain(&self, items: Vec<QueueItem>, slots: &Arc<Semaphore>) -> Vec<String> {
+        let mut again = Vec::new();
+        for QueueItem {
+            message_id, body, ..
+        } in items
+        {
+            if !again.is_empty() {
+                tracing::info!(
+                    message_id,
+                    "held back: one before it in its group comes again"
+                );
+                again.push(message_id);
+            } else if !self.is_done(&message_id, body, slots).await {
+                again.push(message_id);
+            }
+        }
+        again
+    }
+
+    async fn is_done(
+        &self,
+        message_id: &str,
+        body: Result<Event, EventError>,
+        slots: &Arc<Semaphore>,
+    ) -> bool {
+        let answer = match body {
+            Ok(event) => self.single(event, Some(slots)).await,
+            Err(error) => {
+                let error = VaultError::from(&error);
+                self.work.metrics.failed(error.kind);
+                Err(error.into())
+            }
+        };
+        match answer {
+            Ok(Response::Sync(answer)) if answer.status != VaultStatus::Complete => {
+                tracing::info!(message_id, status = ?answer.status, "comes again");
+                false
+            }
+            Ok(_) => true,
+            Err(error) => {
+                let error_type = error.error_type.as_str();
+                tracing::warn!(message_id, error_type, "failed: {}", error.message);
+                false
+            }
+        }
+    }
+
+    /// Syncs vaults side by side, under one budget and one deadline. They begin where it is the turn
+    /// of this invocation; what comes back has the event's order.
     async fn sync(
         &self,
-        shift: &Shift,
-        vaults: Vec<VaultRequest>,
+        mut vaults: Vec<VaultRequest>,
         options: RunOptions,
-        slots: &Arc<Semaphore>,
+        slots: &Slots,
     ) -> Vec<Ended> {
-        let tools = &shift.work.tools;
-        let buffer = tools.lambda.timeout_buffer.value;
-        let left = shift.left.saturating_sub(shift.began.elapsed());
+        let buffer = self.work.tools.lambda.timeout_buffer.value;
+        let left = self.left.saturating_sub(self.began.elapsed());
         let times = Times::new(left, options.timeout, buffer);
         if let Some(kept) = times.clamped {
             tracing::warn!(
@@ -300,24 +310,22 @@ impl Function {
             );
         }
         let deadline = Arc::new(Deadline::start(times));
+        let first = first_of(vaults.len(), &self.request_id);
+        vaults.rotate_left(first);
         let turns = vaults.into_iter().map(|request| {
             let turn = Turn {
                 request,
                 full: options.full_sync,
                 deadline: Arc::clone(&deadline),
-                slots: Arc::clone(slots),
+                slots: slots.clone(),
             };
-            take_turn(Arc::clone(&shift.work), turn)
+            take_turn(Arc::clone(&self.work), turn)
         });
-        let ended = join_all(turns).await;
-        if ended.iter().any(Ended::may_be_old_credentials) {
-            *self.secret.lock().await = None;
-        }
+        let mut ended = join_all(turns).await;
+        ended.rotate_right(first);
         ended
     }
-}
 
-impl Shift {
     fn answer(&self, ended: &[Ended]) -> Answer {
         let vaults = ended.iter().map(Ended::answer).collect();
         let took = self.began.elapsed().as_millis();
@@ -325,8 +333,11 @@ impl Shift {
     }
 }
 
-/// A failure of the invocation itself. Those of vaults are logged where they happen.
-fn logged(error: FunctionError) -> FunctionError {
+/// Tells of a failure of the invocation itself, in the log and the metrics. Those of vaults are told
+/// where they happen.
+fn told(metrics: &metrics::Invocation, error: VaultError) -> FunctionError {
+    metrics.failed(error.kind);
+    let error = FunctionError::from(error);
     tracing::error!(error_type = %error.error_type, "{}", error.message);
     error
 }

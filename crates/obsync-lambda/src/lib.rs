@@ -1,15 +1,19 @@
 //! obsync as an AWS Lambda function.
 
+mod access;
 pub mod answer;
 pub mod deadline;
 mod ended;
 pub mod event;
+mod fresh;
 pub mod function;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
 mod options;
+mod rota;
 pub mod secrets;
+mod slots;
 mod status;
 mod told;
 mod tools;

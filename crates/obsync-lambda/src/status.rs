@@ -1,9 +1,12 @@
 //! `status`: where vaults stand, from their states in the bucket.
 
+use std::sync::Arc;
+
 use futures_util::stream::{self, StreamExt as _};
 use obsidian_sync::VaultId;
 use obsync_core::clock::{Clock as _, SystemClock};
 
+use crate::access::Access;
 use crate::answer::{StatusAnswer, VaultError, VaultState};
 use crate::vault_run::Work;
 
@@ -44,8 +47,11 @@ async fn look(work: &Work, wanted: &str) -> Result<VaultState, VaultError> {
     {
         return Ok(state);
     }
-    let found = tools.vaults.find(&work.account, &tools.rest, wanted).await;
-    let vault = found.map_err(|error| VaultError::from(&error))?.vault;
+    let find = async |access: Arc<Access>| {
+        let found = tools.vaults.find(&access.account, &tools.rest, wanted);
+        found.await.map_err(|error| VaultError::from(&error))
+    };
+    let vault = work.access.with_access(find).await?.vault;
     let state = state(work, &vault.id, &vault.name).await?;
     Ok(state.unwrap_or_else(|| VaultState {
         vault_id: vault.id.to_string(),

@@ -83,7 +83,7 @@ impl Tools {
             options,
             rest: rest.map_err(|error| VaultError::from(&error))?,
             homes: homes.map_err(|error| unusable(&error))?,
-            vaults: Vaults::default(),
+            vaults: Vaults::new(Arc::new(SystemClock)),
             keys: VaultKeys::default(),
             turns: Turns::default(),
             environment,

@@ -5,35 +5,38 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use obsidian_sync::Vault;
-use obsync_config::{Account, NoPrompt, PasswordFlag, PasswordSources, Settings, open_vault_with};
-use obsync_core::clock::SystemClock;
+use obsync_config::{NoPrompt, PasswordFlag, PasswordSources, open_vault_with};
+use obsync_core::clock::{Clock as _, SystemClock};
 use obsync_core::report::Report;
-use obsync_core::{Budget, StoreErrorKind, SyncError, SyncRun};
+use obsync_core::{Budget, LastError, StoreErrorKind, SyncError, SyncRun};
 use obsync_s3::{About, Place};
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use crate::answer::VaultError;
+use crate::access::{Access, CurrentAccess};
+use crate::answer::{VaultError, VaultStatus};
 use crate::deadline::Deadline;
 use crate::ended::{Ended, Fault};
 use crate::event::VaultRequest;
 use crate::logging;
-use crate::metrics::{Invocation, VaultMetrics};
+use crate::metrics::{Counters, Invocation, VaultMetrics};
+use crate::rota::Rota;
+use crate::slots::{Slot, Slots};
 use crate::told::Told;
 use crate::tools::{Tools, USER_AGENT};
 
-/// How long a run that is over may take to let others in.
+/// How long a run that is over may take to let others in, and to note what went wrong.
 const LETTING_GO: Duration = Duration::from_secs(10);
 
 /// What all vaults of one invocation share.
 pub(crate) struct Work {
     pub(crate) tools: Arc<Tools>,
-    pub(crate) settings: Settings,
-    pub(crate) account: Account,
+    pub(crate) access: CurrentAccess,
     pub(crate) budget: Budget,
     pub(crate) metrics: Invocation,
+    pub(crate) rota: Arc<Rota>,
 }
 
 /// One vault that is to be synced.
@@ -41,8 +44,7 @@ pub(crate) struct Turn {
     pub(crate) request: VaultRequest,
     pub(crate) full: bool,
     pub(crate) deadline: Arc<Deadline>,
-    /// Vaults side by side.
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots: Slots,
 }
 
 /// What is known of a turn while it goes on.
@@ -53,43 +55,82 @@ struct Seen {
     began: OnceLock<Instant>,
     /// It waits for another turn on the same vault.
     waits: AtomicBool,
+    /// The engine is at work, or was.
+    runs: AtomicBool,
+    /// From when it had its slot.
     metrics: Mutex<Option<VaultMetrics>>,
+}
+
+impl Seen {
+    fn begin(&self, metrics: VaultMetrics) {
+        self.began.get_or_init(Instant::now);
+        *self.metrics() = Some(metrics);
+    }
+
+    fn metrics(&self) -> std::sync::MutexGuard<'_, Option<VaultMetrics>> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The vault that it is.
+    fn found(&self, vault: Vault) -> &Vault {
+        let vault = self.vault.get_or_init(|| vault);
+        if let Some(metrics) = &*self.metrics() {
+            metrics.found(vault.id.as_str());
+        }
+        vault
+    }
+
+    fn counters(&self) -> Arc<Counters> {
+        let metrics = self.metrics();
+        metrics
+            .as_ref()
+            .map(VaultMetrics::counters)
+            .unwrap_or_default()
+    }
+
+    /// Whether most of the time had gone to others before it could work.
+    fn is_late(&self, deadline: &Deadline) -> bool {
+        let began = self.began.get();
+        self.waits.load(Ordering::SeqCst) || began.is_none_or(|began| deadline.is_late(*began))
+    }
 }
 
 /// Syncs one vault. A panic, or a hang past the time of the answer, is a failure like any other.
 pub(crate) async fn take_turn(work: Arc<Work>, turn: Turn) -> Ended {
     let seen = Arc::new(Seen::default());
     let (wanted, deadline) = (turn.request.vault.clone(), Arc::clone(&turn.deadline));
-    // Before the turn runs apart from others: slots are given in the order in which they are asked for,
-    // which is that of the event.
+    // Before the turn runs apart from others: slots are given in the order in which they are asked
+    // for.
     let slot = tokio::select! {
         biased;
-        slot = Arc::clone(&turn.slots).acquire_owned() => Some(slot),
+        slot = turn.slots.take() => Some(slot),
         () = deadline.stop().cancelled() => None,
     };
     let outcome = match slot {
         None => Err(Fault::Stopped),
-        // Never closed; without a permit nothing is lost but the limit.
         Some(slot) => {
-            seen.began.get_or_init(Instant::now);
-            let run = sync(Arc::clone(&work), turn, slot.ok(), Arc::clone(&seen));
-            supervise(
-                deadline.answer_at(),
-                run.instrument(logging::vault(&wanted)),
-            )
-            .await
+            seen.begin(work.metrics.vault(&wanted));
+            let at_work = work.rota.begin();
+            let run = sync(Arc::clone(&work), turn, slot, Arc::clone(&seen));
+            let run = run.instrument(logging::vault(&wanted));
+            let outcome = supervise(deadline.answer_at(), run).await;
+            at_work.end(outcome.as_ref().is_ok_and(|report| report.advanced));
+            outcome
         }
     };
-    let began = seen.began.get();
+    let missed = match outcome {
+        Err(Fault::Stopped) if seen.is_late(&deadline) => Some(work.rota.missed().await),
+        _ => None,
+    };
     let ended = Ended {
         vault: seen.vault.get().cloned(),
-        late: seen.waits.load(Ordering::SeqCst)
-            || began.is_none_or(|began| deadline.is_late(*began)),
         wanted,
         outcome,
+        missed,
     };
     measure(&work, &seen, &ended);
-    tidy(&work, &ended).await;
+    note(&work, &seen, &ended, &deadline).await;
+    tidy(&work, &seen, &ended).await;
     ended
 }
 
@@ -98,12 +139,8 @@ fn measure(work: &Work, seen: &Seen, ended: &Ended) {
     let answer = ended.answer();
     let span = logging::vault(&answer.vault_id);
     span.in_scope(|| crate::told::end(&answer));
-    let metrics = seen
-        .metrics
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
-    let metrics = metrics.unwrap_or_else(|| work.metrics.vault(&answer.vault_id));
+    let metrics = seen.metrics().take();
+    let metrics = metrics.unwrap_or_else(|| work.metrics.vault(&ended.wanted));
     match &ended.outcome {
         // What it did before is told when it is dropped.
         Err(Fault::GaveUp(_)) => drop(metrics),
@@ -111,13 +148,41 @@ fn measure(work: &Work, seen: &Seen, ended: &Ended) {
     }
 }
 
+/// Notes what failed before the engine, which notes its own failures, was at work, or broke it: it is
+/// what `status` tells.
+async fn note(work: &Work, seen: &Seen, ended: &Ended, deadline: &Deadline) {
+    let noted = seen.runs.load(Ordering::SeqCst) && !matches!(ended.outcome, Err(Fault::GaveUp(_)));
+    let answer = ended.answer();
+    let failed = answer.status == VaultStatus::Failed && ended.missed.is_none();
+    let (Some(vault), Some(error), true) = (&ended.vault, answer.error, failed && !noted) else {
+        return;
+    };
+    let error = LastError {
+        at: SystemClock.now(),
+        kind: error.kind.to_owned(),
+        message: error.message,
+    };
+    let noting = work.tools.homes.note(&vault.id, &vault.name, error);
+    let until = (Instant::now() + LETTING_GO).min(deadline.answer_at());
+    let why = match tokio::time::timeout_at(until, noting).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "there was no time".to_owned(),
+    };
+    tracing::debug!(vault_id = %vault.id, "the failure could not be noted for `status`: {why}");
+}
+
 /// What a turn that went wrong, or that took much memory, leaves behind for the next invocation.
-async fn tidy(work: &Work, ended: &Ended) {
+async fn tidy(work: &Work, seen: &Seen, ended: &Ended) {
     let tools = &work.tools;
-    let wrong = matches!(ended.outcome, Err(Fault::Error(_) | Fault::GaveUp(_)));
+    let wrong = ended.is_wrong();
     if wrong {
         // It may have gone wrong because of what is remembered.
         tools.vaults.forget().await;
+    }
+    // Before the run, the secret was asked again at once.
+    if seen.runs.load(Ordering::SeqCst) && ended.is_refused() {
+        work.access.doubt().await;
     }
     // The states of several vaults may be too much to keep. The only one may stay: to read it again
     // takes as much.
@@ -139,7 +204,7 @@ async fn supervise<T: Send + 'static>(
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => {
             let text = match error.try_into_panic() {
-                Ok(panic) => panic_text(&*panic),
+                Ok(panic) => logging::panic_text(&*panic),
                 Err(_) => "it was aborted".to_owned(),
             };
             let message = format!("a bug in obsync stopped this vault's run: {text}");
@@ -153,25 +218,18 @@ async fn supervise<T: Send + 'static>(
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it does not say why".to_owned())
-}
-
-async fn sync(
-    work: Arc<Work>,
-    turn: Turn,
-    _slot: Option<OwnedSemaphorePermit>,
-    seen: Arc<Seen>,
-) -> Result<Report, Fault> {
+async fn sync(work: Arc<Work>, turn: Turn, _slot: Slot, seen: Arc<Seen>) -> Result<Report, Fault> {
     let deadline = &turn.deadline;
+    let opening = work
+        .access
+        .with_access(|access| open(&work, &turn, &seen, access));
     let opened = tokio::select! {
         biased;
         () = deadline.stop().cancelled() => return Err(Fault::Stopped),
-        opened = open(&work, &turn, &seen) => opened?,
+        opened = opening => opened?,
     };
     tracing::info!(full = turn.full, name = %obsync_core::escape_name(&opened.run.vault_name), "syncing");
+    seen.runs.store(true, Ordering::SeqCst);
     let report = opened.run.run().await;
     let_go(&opened.run, deadline).await;
     let report = report?;
@@ -185,26 +243,29 @@ struct Opened {
     _turn: OwnedMutexGuard<()>,
 }
 
-async fn open(work: &Work, turn: &Turn, seen: &Seen) -> Result<Opened, Fault> {
-    let Work {
-        tools,
-        settings,
-        account,
-        budget,
-        metrics,
-    } = work;
+async fn open(work: &Work, turn: &Turn, seen: &Seen, access: Arc<Access>) -> Result<Opened, Fault> {
+    let tools = &work.tools;
+    let Access {
+        settings, account, ..
+    } = &*access;
     let found = tools.vaults.find(account, &tools.rest, &turn.request.vault);
     let found = found.await?;
-    let vault = seen.vault.get_or_init(|| found.vault);
+    let vault = seen.found(found.vault);
     tracing::Span::current().record("vault_id", vault.id.as_str());
     seen.waits.store(true, Ordering::SeqCst);
     let only = tools.turns.wait(&vault.id).await;
     seen.waits.store(false, Ordering::SeqCst);
-    let metrics = metrics.vault(vault.id.as_str());
-    let counters = metrics.counters();
-    *seen.metrics.lock().unwrap_or_else(PoisonError::into_inner) = Some(metrics);
 
-    let password = turn.request.password.clone().map(PasswordFlag::Plain);
+    // What is meant for this vault goes before what the environment has for any: there may be many
+    // vaults, unlike at the command line.
+    let own = || {
+        settings
+            .credentials
+            .of_vault(vault.id.as_str(), &vault.name)
+    };
+    let password = turn.request.password.clone();
+    let password = password.or_else(|| own().map(|own| own.value.clone()));
+    let password = password.map(PasswordFlag::Plain);
     let passwords = PasswordSources {
         flag: password.as_ref(),
         credentials: &settings.credentials,
@@ -237,8 +298,8 @@ async fn open(work: &Work, turn: &Turn, seen: &Seen) -> Result<Opened, Fault> {
         store: Arc::new(home.files),
         state: Arc::new(home.state),
         options,
-        budget: budget.clone(),
-        progress: Arc::new(Told(counters)),
+        budget: work.budget.clone(),
+        progress: Arc::new(Told(seen.counters())),
         clock: Arc::new(SystemClock),
         stop: turn.deadline.stop().clone(),
     };

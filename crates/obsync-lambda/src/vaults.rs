@@ -1,26 +1,25 @@
 //! Which vaults there are: asked once while the process is warm, and again when a name is not among
 //! them.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use obsidian_sync::Vault;
 use obsidian_sync::rest::RestClient;
+use obsidian_sync::{Millis, Vault};
 use obsync_config::vaults::{VaultChoiceError, choose};
 use obsync_config::{Account, Credentials, OpenError};
+use obsync_core::clock::Clock;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
+use crate::access::Access;
 use crate::answer::VaultError;
 use crate::event::VaultRequest;
-use crate::vault_run::Work;
-
-/// How long a list is taken for true: vaults are renamed.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+use crate::fresh::is_fresh;
+use crate::tools::Tools;
 
 /// The account's vaults, as they were last told.
-#[derive(Debug, Default)]
 pub(crate) struct Vaults {
-    kept: Mutex<Option<(Instant, Vec<Vault>)>>,
+    clock: Arc<dyn Clock>,
+    kept: Mutex<Option<(Millis, Vec<Vault>)>>,
 }
 
 /// A vault of the account.
@@ -33,6 +32,13 @@ pub(crate) struct Found {
 }
 
 impl Vaults {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            kept: Mutex::default(),
+        }
+    }
+
     /// Finds the vault that goes by an id or a name.
     ///
     /// # Errors
@@ -46,13 +52,13 @@ impl Vaults {
         // Held while the service is asked: others who want the list wait for this one.
         let mut kept = self.kept.lock().await;
         if let Some((at, list)) = &*kept
-            && at.elapsed() < FRESH
+            && is_fresh(*at, self.clock.now())
             && let Ok(found) = find(list, wanted)
         {
             return Ok(found);
         }
         let list = ask(account, rest).await?;
-        let (_, list) = kept.insert((Instant::now(), list));
+        let (_, list) = kept.insert((self.clock.now(), list));
         Ok(find(list, wanted)?)
     }
 
@@ -67,12 +73,12 @@ impl Vaults {
     ) -> Result<Vec<Vault>, OpenError> {
         let mut kept = self.kept.lock().await;
         if let Some((at, list)) = &*kept
-            && at.elapsed() < FRESH
+            && is_fresh(*at, self.clock.now())
         {
             return Ok(list.clone());
         }
         let list = ask(account, rest).await?;
-        Ok(kept.insert((Instant::now(), list)).1.clone())
+        Ok(kept.insert((self.clock.now(), list)).1.clone())
     }
 
     /// Forgets the list: something of it proved wrong.
@@ -121,8 +127,10 @@ fn with_known_password<'a>(list: &'a [Vault], credentials: &Credentials) -> Vec<
 ///
 /// # Errors
 /// When there are none, or the service can't be asked.
-pub(crate) async fn scheduled(work: &Work) -> Result<Vec<VaultRequest>, VaultError> {
-    let tools = &work.tools;
+pub(crate) async fn scheduled(
+    tools: &Tools,
+    access: Arc<Access>,
+) -> Result<Vec<VaultRequest>, VaultError> {
     let request = |vault: &str| VaultRequest {
         vault: vault.to_owned(),
         password: None,
@@ -130,9 +138,9 @@ pub(crate) async fn scheduled(work: &Work) -> Result<Vec<VaultRequest>, VaultErr
     if let Some(vaults) = &tools.lambda.vaults {
         return Ok(vaults.value.iter().map(|vault| request(vault)).collect());
     }
-    let all = tools.vaults.all(&work.account, &tools.rest).await;
+    let all = tools.vaults.all(&access.account, &tools.rest).await;
     let all = all.map_err(|error| VaultError::from(&error))?;
-    let known = with_known_password(&all, &work.settings.credentials);
+    let known = with_known_password(&all, &access.settings.credentials);
     if known.is_empty() {
         let message = format!(
             "of the account's {} vaults there is none whose password is known",

@@ -1,8 +1,9 @@
 //! What the function answers: how each vault went, as JSON with a fixed form.
 //!
 //! A caller that sends the event again while `status` is `partial` always comes to an end: a vault
-//! is `partial` only if this run got further than the one before it, or `busy` while another run
-//! works on it. What got no further is `failed`, and says why.
+//! is `partial` only if this run got further than the one before it, or another vault of the event
+//! did while this one waited; or `busy` while another run works on it. What got no further is
+//! `failed`, and says why. Why this comes to an end is told where turns are taken.
 
 mod error;
 mod function_error;

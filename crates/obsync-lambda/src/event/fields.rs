@@ -106,9 +106,10 @@ impl<'a> Fields<'a> {
             .collect()
     }
 
-    /// Refuses fields that nobody reads.
+    /// Refuses fields that nobody reads. One that is `null` is not there.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), EventError> {
-        let mut names = self.members.keys();
+        let given = self.members.iter().filter(|(_, value)| !value.is_null());
+        let mut names = given.map(|(name, _)| name);
         let Some(unknown) = names.find(|name| !known.contains(&name.as_str())) else {
             return Ok(());
         };

@@ -95,6 +95,8 @@ pub struct RunOptions {
 pub struct QueueItem {
     /// By which the queue is told that it failed.
     pub message_id: String,
+    /// Its group in a FIFO queue, whose messages keep their order.
+    pub group: Option<String>,
     /// What it asks for; never another queue.
     pub body: Result<Event, EventError>,
 }
@@ -118,6 +120,19 @@ impl EventError {
     }
 }
 
+/// Messages in chains: those of one group one after the other, and each without a group for itself.
+pub fn chains(items: Vec<QueueItem>) -> Vec<Vec<QueueItem>> {
+    let mut chains: Vec<Vec<QueueItem>> = Vec::new();
+    for item in items {
+        let same = |chain: &&mut Vec<QueueItem>| chain[0].group == item.group;
+        match chains.iter_mut().find(same) {
+            Some(chain) if item.group.is_some() => chain.push(item),
+            _ => chains.push(vec![item]),
+        }
+    }
+    chains
+}
+
 impl Event {
     /// Reads an event.
     ///
@@ -127,7 +142,7 @@ impl Event {
         let Value::Object(members) = event else {
             return Err(EventError::new("", "the event must be a JSON object"));
         };
-        if members.contains_key("Records") {
+        if Fields::top(members).given("Records").is_some() {
             return sources::queue(members);
         }
         Self::parse_single(event)
@@ -139,13 +154,13 @@ impl Event {
             return Err(EventError::new("", "the event must be a JSON object"));
         };
         let fields = Fields::top(members);
-        if members.contains_key("type") {
+        if fields.given("type").is_some() {
             return typed(&fields);
         }
-        if members.contains_key("action") {
+        if fields.given("action").is_some() {
             return sources::action(&fields);
         }
-        if members.contains_key("detail-type") {
+        if fields.given("detail-type").is_some() {
             return sources::bridge(members);
         }
         if members.is_empty() {

@@ -46,8 +46,24 @@ fn item(record: &Fields<'_>) -> Result<QueueItem, EventError> {
     };
     Ok(QueueItem {
         message_id: message_id.to_owned(),
+        group: group(record)?,
         body: body(record),
     })
+}
+
+/// The group of a FIFO queue's message. A standard queue may have groups too, which are about
+/// fairness, and not about order.
+fn group(record: &Fields<'_>) -> Result<Option<String>, EventError> {
+    let queue = record.text("eventSourceARN")?.unwrap_or_default();
+    if !queue.ends_with(".fifo") {
+        return Ok(None);
+    }
+    let attributes = record.object("attributes")?;
+    let group = match &attributes {
+        Some(attributes) => attributes.text("MessageGroupId")?,
+        None => None,
+    };
+    Ok(group.map(str::to_owned))
 }
 
 fn body(record: &Fields<'_>) -> Result<Event, EventError> {
@@ -74,13 +90,23 @@ fn body(record: &Fields<'_>) -> Result<Event, EventError> {
 const FULL: [&str; 2] = ["complete", "full"];
 const INCREMENTAL: &str = "incremental";
 
+const DESTINATIONS: [&str; 2] = ["dest_bucket", "dest_prefix"];
+
 /// `{"action":"sync","vault_id"?,"sync_type"?}`.
 pub(super) fn action(fields: &Fields<'_>) -> Result<Event, EventError> {
     match fields.text("action")?.unwrap_or_default() {
         "sync" => {}
         other => return Err(fields.not_one_of("action", other, &["sync"])),
     }
-    fields.only(&["action", "vault_id", "vault_password", "sync_type"])?;
+    // Where to is the function's own business; its sender left these empty where it meant that, too.
+    for name in DESTINATIONS {
+        if fields.text(name)?.is_some_and(|text| !text.is_empty()) {
+            let expected = "empty: the bucket and its prefixes are the function's own settings";
+            return Err(fields.wrong(name, expected));
+        }
+    }
+    let known = ["action", "vault_id", "vault_password", "sync_type"];
+    fields.only(&[&known[..], &DESTINATIONS].concat())?;
     let full_sync = match fields.text("sync_type")? {
         None | Some("" | INCREMENTAL) => false,
         Some(word) if FULL.contains(&word) => true,

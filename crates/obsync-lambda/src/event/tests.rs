@@ -99,6 +99,15 @@ fn every_form_is_read() {
             json!({"action": "sync", "vault_id": "a", "sync_type": "incremental"}),
             "one a/- full=false timeout=-1",
         ),
+        (
+            json!({"type": null, "Records": null, "action": "sync", "vault_id": "a",
+                "dest_bucket": "", "dest_prefix": ""}),
+            "one a/- full=false timeout=-1",
+        ),
+        (
+            json!({"type": "sync_vault", "vault_id": "a", "full_snyc": null}),
+            "one a/- full=false timeout=-1",
+        ),
     ] {
         assert_eq!(shown(&Event::parse(&event).unwrap()), expected, "{event}");
     }
@@ -234,6 +243,14 @@ fn complaints_name_the_field() {
              did you mean 'complete'?",
         ),
         (
+            json!({"action": "sync", "dest_bucket": "", "dest_prefix": "copies/"}),
+            "dest_prefix must be empty: the bucket and its prefixes are the function's own settings",
+        ),
+        (
+            json!({"type": null, "vault_id": "a"}),
+            "type is missing: it must be 'sync_vault', 'sync_multiple' or 'status'",
+        ),
+        (
             json!({"action": "sync", "vault_password": "hunter2"}),
             "vault_password is there without a vault_id to go with it",
         ),
@@ -305,4 +322,32 @@ fn passwords_never_print() {
         let error = Event::parse(&event).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn messages_of_a_group_are_one_chain() {
+    let record = |id: &str, queue: &str, group: Value| {
+        json!({"messageId": id, "body": "{}", "eventSource": "aws:sqs",
+            "eventSourceARN": format!("arn:aws:sqs:eu-central-1:123456789012:{queue}"),
+            "attributes": {"MessageGroupId": group}})
+    };
+    let chained = |records: Value| -> Vec<Vec<String>> {
+        let event = Event::parse(&json!({"Records": records})).unwrap();
+        let Event::Queue(items) = event else {
+            panic!("no queue")
+        };
+        let ids = |chain: Vec<QueueItem>| chain.into_iter().map(|item| item.message_id).collect();
+        chains(items).into_iter().map(ids).collect()
+    };
+    let fifo = |id, group: &str| record(id, "obsync.fifo", json!(group));
+    assert_eq!(
+        chained(json!([fifo("1", "a"), fifo("2", "b"), fifo("3", "a")])),
+        [vec!["1", "3"], vec!["2"]]
+    );
+    let fair = |id| record(id, "obsync", json!("a"));
+    let bare = |id| record(id, "obsync.fifo", Value::Null);
+    assert_eq!(
+        chained(json!([fair("1"), fair("2"), bare("3"), bare("4")])),
+        [["1"], ["2"], ["3"], ["4"]]
+    );
 }

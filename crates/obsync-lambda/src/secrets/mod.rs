@@ -5,6 +5,7 @@
 //! file: [`obsync_config::Settings::load_with`].
 
 mod error;
+mod kept;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use obsidian_sync::Password;
 use obsync_config::{CombinedText, Environment};
 
 pub use error::{SecretError, SecretErrorKind};
+pub(crate) use kept::KeptSecret;
 use place::Place;
 
 const ATTEMPTS: u32 = 3;

@@ -93,13 +93,112 @@ async fn vaults_whose_turn_does_not_come_are_sent_again() {
     });
     let answer = function.invoke(event.clone(), SHORT).await.answer();
     assert_eq!(answer["status"], "partial", "{answer}");
-    assert_eq!(answer["vaults"][1]["status"], "partial");
-    assert_eq!(answer["vaults"][1]["error"]["kind"], "stopped");
+    // Whichever was first; the answer has the event's order.
+    for (at, vault) in [&first, &second].into_iter().enumerate() {
+        assert_eq!(answer["vaults"][at]["vault_id"], json!(vault));
+        assert_eq!(answer["vaults"][at]["status"], "partial");
+    }
+    let vaults = answer["vaults"].as_array().unwrap().iter();
+    let waited = vaults.filter(|vault| vault["error"]["kind"] == "stopped");
+    assert_eq!(waited.count(), 1, "{answer}");
     world.server.faults().clear();
     let answer = function.invoke(event, LONG).await.answer();
     assert_eq!(answer["status"], "complete", "{answer}");
-    assert_eq!(world.objects("Second"), world.tree(&second));
+    for (name, vault) in [("Notes", &first), ("Second", &second)] {
+        assert_eq!(world.objects(name), world.tree(vault));
+    }
     end(function).await;
+}
+
+/// Makes a vault's host one that takes connections and says nothing.
+fn deafen(world: &World, vault: &obsidian_sync::VaultId) -> std::net::TcpListener {
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = json!({"host": deaf.local_addr().unwrap().to_string()});
+    world.server.override_listing(vault, host).unwrap();
+    deaf
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_hangs_is_not_partial_for_ever_and_the_others_get_their_turns() {
+    let (world, stuck) = World::with_vault().await;
+    let _deaf = deafen(&world, &stuck);
+    let other = world.vault("Other");
+    let function = world.start().await;
+    let event = json!({
+        "type": "sync_multiple",
+        "vaults": [{"vault_id": stuck}, {"vault_id": other}],
+        "options": {"max_concurrent": 1},
+    });
+    let mut partial = 0;
+    for _ in 0..12 {
+        let answer = function.invoke(event.clone(), SHORT).await.answer();
+        assert_eq!(answer["vaults"][0]["vault_id"], json!(stuck));
+        if answer["status"] == "partial" {
+            partial += 1;
+            assert!(partial < 3, "no end in sight: {answer}");
+            continue;
+        }
+        assert_eq!(answer["status"], "failed", "{answer}");
+        assert_eq!(answer["vaults"][0]["status"], "failed", "{answer}");
+        if answer["vaults"][1]["status"] == "complete" {
+            assert_eq!(world.objects("Other"), world.tree(&other));
+            end(function).await;
+            return;
+        }
+        // Its turn did not come, and it is said who is to blame.
+        assert_eq!(answer["vaults"][1]["error"]["kind"], "stopped", "{answer}");
+    }
+    panic!("the other vault's turn never comes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_waits_for_itself_is_not_partial_for_ever() {
+    let (world, vault) = World::with_vault().await;
+    let _deaf = deafen(&world, &vault);
+    let function = world.start().await;
+    let event = json!({
+        "type": "sync_multiple",
+        "vaults": [{"vault_id": vault}, {"vault_id": "Notes"}],
+        "options": {"max_concurrent": 2},
+    });
+    let answer = function.invoke(event, SHORT).await.answer();
+    assert_eq!(answer["status"], "failed", "{answer}");
+    end(function).await;
+}
+
+/// While all hang at their first answer, those at work can be counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_are_side_by_side_as_the_event_says() {
+    let vaults = json!([{"vault_id": "One"}, {"vault_id": "Two"}, {"vault_id": "Three"}]);
+    let event = |options| json!({"type": "sync_multiple", "vaults": vaults, "options": options});
+    let names = "One,Two,Three";
+    for (event, in_a_queue, at_work) in [
+        (event(json!({"max_concurrent": 3})), false, 3),
+        (event(json!({"max_concurrent": 1})), false, 1),
+        (event(json!({})), false, 2),
+        (json!({}), false, 2),
+        // A queue has its own limit besides.
+        (event(json!({"max_concurrent": 1})), true, 1),
+        (event(json!({"max_concurrent": 3})), true, 2),
+    ] {
+        let mut world = World::new().await;
+        world.set("OBSIDIAN_VAULT_PASSWORD", crate::world::VAULT_PASSWORD);
+        world.set("OBSYNC_VAULTS", names);
+        for name in names.split(',') {
+            world.vault(name);
+        }
+        let stuck = Fault::new(Point::Ready, Action::Hang);
+        world.server.faults().set(stuck).unwrap();
+        let told = format!("{event} in a queue: {in_a_queue}");
+        let event = match in_a_queue {
+            true => crate::queue::batch(&[("m", event.to_string())]),
+            false => event,
+        };
+        let function = world.start().await;
+        function.invoke(event, SHORT).await.answer();
+        assert_eq!(world.server.stats().sockets, at_work, "{told}");
+        end(function).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Each form of event, and its answer.
 
+use obsync_devserver::{Action, Fault, Point};
 use serde_json::{Value, json};
 
 use crate::world::{LONG, VAULT_PASSWORD, World, end, error, metrics, sync};
@@ -87,17 +88,24 @@ async fn a_failed_single_vault_is_a_function_error() {
     assert_eq!(kind, "Obsync.InvalidEvent");
     assert!(message.starts_with("type must be"), "{message}");
 
-    // Of the two vaults, the one that was not found goes by what it was called.
-    let told = metrics(&function, 2).await;
-    assert_eq!(told.len(), 2, "{told:?}");
+    // One of the two vaults was not found, and the last event was about none: what they were called
+    // is no dimension.
+    let told = metrics(&function, 3).await;
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().all(|line| line["Failures"] == 1), "{told:?}");
+    let seen = [0, 1, 2].map(|at| [told[at]["VaultId"].clone(), told[at]["vault"].clone()]);
+    let none = Value::Null;
     assert_eq!(
-        (&told[0]["Failures"], &told[0]["VaultId"]),
-        (&json!(1), &json!(vault))
+        seen,
+        [
+            [json!(vault), json!(vault)],
+            [none.clone(), json!("Ntes")],
+            [none.clone(), none]
+        ]
     );
-    assert_eq!(
-        (&told[1]["Failures"], &told[1]["VaultId"]),
-        (&json!(1), &json!("Ntes"))
-    );
+    assert_eq!(told[2]["status"], "invalid_event");
+    let dimensions = |at: usize| &told[at]["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
+    assert_eq!(dimensions(1), &json!([["FunctionName"]]));
     // It is none the worse for it.
     let answer = function.invoke(sync("Notes"), LONG).await.answer();
     assert_eq!(answer["status"], "complete");
@@ -278,4 +286,68 @@ async fn lines_are_json_where_lambda_is_set_to_it() {
     assert_eq!(synced["vaultId"], json!(vault));
     assert_eq!(synced["coldStart"], true);
     assert!(synced["requestId"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_start_is_counted_whatever_the_first_event_is() {
+    let (world, vault) = World::with_vault().await;
+    for event in [json!({"type": "status"}), json!({"type": "x"})] {
+        let function = world.start().await;
+        function.invoke(event, LONG).await;
+        function.invoke(sync(vault.as_str()), LONG).await.answer();
+        let told = metrics(&function, 2).await;
+        let cold: Vec<_> = told.iter().map(|line| &line["ColdStart"]).collect();
+        assert_eq!(cold, [&json!(1), &json!(0)], "{told:?}");
+        end(function).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_one_line_and_every_line_tells_its_request() {
+    let (world, vault) = World::with_vault().await;
+    let setup = world.setup().env("AWS_LAMBDA_LOG_FORMAT", "JSON");
+    // Small enough that the watch over it has something to say.
+    let function = setup.env("LOG_LEVEL", "trace").memory(4).start().await;
+    function.ready().await.unwrap();
+    let init = function.output().lines().count();
+    let mut wrong = sync(vault.as_str());
+    wrong["vault_password"] = "hidden and wrong".into();
+    // Not for want of time: the time's end is said, too.
+    let mut short = sync(vault.as_str());
+    short["options"] = json!({"timeout_minutes": 0.05});
+    let stuck = Fault::new(Point::Ready, Action::Hang).once();
+    let mut requests = 0;
+    for event in [wrong, json!({"type": "x"}), sync("neither"), short] {
+        let before = function.output().lines().count();
+        requests += 1;
+        if requests == 4 {
+            world.server.faults().set(stuck.clone()).unwrap();
+        }
+        let (_, message) = error(function.invoke(event.clone(), LONG).await);
+        // Whatever the runtime says of it, it says before it asks for the next event.
+        let status = json!({"type": "status", "vault_ids": [vault]});
+        function.invoke(status, LONG).await.answer();
+        let output = function.output();
+        let errors: Vec<Value> = output
+            .lines()
+            .skip(before)
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|line| line["level"] == "ERROR")
+            .collect();
+        assert_eq!(errors.len(), 1, "{event} ({message}): {errors:#?}");
+        assert!(errors[0]["requestId"].is_string(), "{errors:?}");
+    }
+    function.invoke(sync(vault.as_str()), LONG).await.answer();
+    let output = end(function).await;
+    for words in [
+        "memory is short",
+        "the time is nearly up",
+        "\"level\":\"DEBUG\"",
+    ] {
+        assert!(output.contains(words), "{words}: {output}");
+    }
+    for line in output.lines().skip(init) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["requestId"].is_string(), "{line}");
+    }
 }

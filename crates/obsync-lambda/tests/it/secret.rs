@@ -9,9 +9,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use obsync_devserver::VaultSpec;
+use serde_json::{Value, json};
 
-use crate::world::{EMAIL, LONG, PASSWORD, VAULT_PASSWORD, World, end, error, sync};
+use crate::world::{EMAIL, LONG, PASSWORD, VAULT_PASSWORD, World, end, error, metrics, sync};
 
 /// A secret in a service that counts who asks.
 #[derive(Clone, Default)]
@@ -51,10 +52,13 @@ impl Secret {
     }
 
     fn set(&self, password: &str, vault_password: &str) {
-        let text = json!({
+        self.fill(&json!({
             "auth": {"email": EMAIL, "password": password},
             "vaults": {"Notes": {"password": vault_password}},
-        });
+        }));
+    }
+
+    fn fill(&self, text: &Value) {
         self.0.lock().unwrap().0 = text.to_string();
     }
 
@@ -111,7 +115,7 @@ async fn a_secret_that_can_not_be_had_or_read_is_told() {
     let (kind, message) = error(function.invoke(sync("Notes"), LONG).await);
     assert_eq!(kind, "Obsync.SecretUnusable");
     assert!(message.contains("obsync/test"), "{message}");
-    secret.0.lock().unwrap().0 = json!({"auth": {"pasword": "hidden"}}).to_string();
+    secret.fill(&json!({"auth": {"pasword": "hidden"}}));
     let (kind, message) = error(function.invoke(sync("Notes"), LONG).await);
     assert_eq!(kind, "Obsync.Settings");
     assert!(message.contains("secret obsync/test:1:"), "{message}");
@@ -119,5 +123,101 @@ async fn a_secret_that_can_not_be_had_or_read_is_told() {
     secret.set(PASSWORD, VAULT_PASSWORD);
     let answer = function.invoke(sync("Notes"), LONG).await.answer();
     assert_eq!(answer["status"], "complete", "{answer}");
+    end(function).await;
+}
+
+/// As the templates make it, filled in after the function was started.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_filled_in_later_is_seen_by_all_that_come() {
+    for event in [json!({}), json!({"type": "status", "vault_ids": ["Notes"]})] {
+        let (world, secret) = world().await;
+        secret.fill(&json!({"auth": {}, "vaults": {}}));
+        let function = world.start().await;
+        let (kind, _) = error(function.invoke(json!({}), LONG).await);
+        assert_eq!(kind, "Obsync.NotSignedIn");
+        secret.set(PASSWORD, VAULT_PASSWORD);
+        let answer = function.invoke(event.clone(), LONG).await.answer();
+        assert_eq!(answer["vaults"][0]["name"], "Notes", "{answer}");
+        assert_eq!(answer["vaults"][0]["last_error"], Value::Null, "{answer}");
+        assert_ne!(answer["status"], "failed", "{answer}");
+        end(function).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_before_the_event_is_no_failure_of_it() {
+    let (world, secret) = world().await;
+    secret.set("hidden and old", "hidden and old");
+    let function = world.start().await;
+    function.ready().await.unwrap();
+    // Fetched in init; what it holds by now is another.
+    secret.set(PASSWORD, VAULT_PASSWORD);
+    let answer = function.invoke(sync("Notes"), LONG).await.answer();
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(secret.asked(), 2);
+    let told = metrics(&function, 1).await;
+    assert_eq!((told.len(), &told[0]["Failures"]), (1, &json!(0)));
+    let output = end(function).await;
+    assert!(!output.contains("[ERROR]"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_wrong_is_tried_no_second_time() {
+    let (world, secret) = world().await;
+    secret.set(PASSWORD, "hidden and wrong");
+    world.vault("More");
+    let function = world.start().await;
+    function.ready().await.unwrap();
+    let event = json!({
+        "type": "sync_multiple", "vaults": [{"vault_id": "Notes"}, {"vault_id": "More"}],
+    });
+    let answer = function.invoke(event, LONG).await.answer();
+    let kinds = [0, 1].map(|at| answer["vaults"][at]["error"]["kind"].clone());
+    assert_eq!(kinds, ["wrong_vault_password", "credentials_missing"]);
+    assert_eq!(secret.asked(), 2, "once for both");
+    assert_eq!(world.server.stats().requests_to("/vault/access"), 1);
+    end(function).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_vault_has_its_own_password_whatever_the_environment_says() {
+    const OTHER: &str = "hidden other password";
+    let (mut world, secret) = world().await;
+    world.set("OBSIDIAN_VAULT_PASSWORD", VAULT_PASSWORD);
+    let spec = VaultSpec::encrypted("Other", EMAIL, OTHER);
+    let other = world.server.add_vault(spec).unwrap();
+    secret.fill(&json!({
+        "auth": {"email": EMAIL, "password": PASSWORD},
+        "vaults": {"Other": {"password": OTHER}},
+    }));
+    let function = world.start().await;
+    // The one that the schedule takes by its own password, and the one that is left for the
+    // environment's.
+    let answer = function.invoke(json!({}), LONG).await.answer();
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["vaults"].as_array().unwrap().len(), 2, "{answer}");
+    // The event's own goes before all.
+    let mut event = sync(other.as_str());
+    event["vault_password"] = "hidden and wrong".into();
+    let (kind, _) = error(function.invoke(event, LONG).await);
+    assert_eq!(kind, "Obsync.WrongVaultPassword");
+    end(function).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_vaults_stand_is_told_without_the_secret() {
+    let (world, secret) = world().await;
+    secret.set(PASSWORD, VAULT_PASSWORD);
+    let function = world.start().await;
+    let answer = function.invoke(sync("Notes"), LONG).await.answer();
+    let id = answer["vaults"][0]["vault_id"].clone();
+    end(function).await;
+    secret.0.lock().unwrap().0 = String::new();
+    let function = world.start().await;
+    for ids in [json!([id]), json!([])] {
+        let event = json!({"type": "status", "vault_ids": ids});
+        let answer = function.invoke(event, LONG).await.answer();
+        assert_eq!(answer["vaults"][0]["files"], 3, "{answer}");
+    }
     end(function).await;
 }

@@ -19,14 +19,74 @@ async fn while_another_run_works_on_the_vault_it_is_busy() {
     );
     assert_eq!(world.objects("Notes"), []);
     let told = metrics(&function, 1).await;
-    assert_eq!(
-        (&told[0]["status"], &told[0]["Failures"]),
-        (&json!("busy"), &json!(0))
-    );
+    assert_eq!(told[0]["status"], "busy");
+    let counted = [&told[0]["Failures"], &told[0]["PartialSyncs"]];
+    assert_eq!(counted, [&json!(0), &json!(1)], "as the answer says");
 
     world.bucket.remove(&format!("state/{vault}.lease.json"));
     let answer = function.invoke(sync("Notes"), LONG).await.answer();
     assert_eq!(answer["status"], "complete", "{answer}");
+    end(function).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn being_busy_is_no_reason_to_read_the_state_again() {
+    let (world, vault) = World::with_vault().await;
+    let function = world.start().await;
+    function.invoke(sync("Notes"), LONG).await.answer();
+    world.put(&vault, "new.md", "new");
+    world.hold_lease(&vault);
+    let mut event = sync("Notes");
+    event["options"] = json!({"timeout_minutes": 0.05});
+    let answer = function.invoke(event, LONG).await.answer();
+    assert_eq!(answer["vaults"][0]["status"], "busy", "{answer}");
+    world.bucket.remove(&format!("state/{vault}.lease.json"));
+    world.bucket.requests();
+    let answer = function.invoke(sync("Notes"), LONG).await.answer();
+    assert_eq!(answer["status"], "complete", "{answer}");
+    let requests = world.bucket.requests();
+    let read = format!("GET state/{vault}.json");
+    assert!(!requests.contains(&read), "{requests:?}");
+    end(function).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_wrong_before_a_run_began_is_told_by_status() {
+    let (mut world, vault) = World::with_vault().await;
+    let status = json!({"type": "status", "vault_ids": []});
+    let mut event = sync("Notes");
+    event["vault_password"] = "hidden and wrong".into();
+    let function = world.start().await;
+    error(function.invoke(event.clone(), LONG).await);
+    for ids in [json!([vault]), json!(["Notes"]), json!([])] {
+        let event = json!({"type": "status", "vault_ids": ids});
+        let answer = function.invoke(event, LONG).await.answer();
+        let stands = &answer["vaults"][0];
+        assert_eq!(stands["name"], "Notes", "{answer}");
+        assert_eq!(stands["last_error"]["kind"], "wrong_vault_password");
+        assert_eq!(stands["last_success"], json!(null));
+    }
+    // A success is the end of it, and what went wrong after it stands beside it.
+    function.invoke(sync("Notes"), LONG).await.answer();
+    let answer = function.invoke(status.clone(), LONG).await.answer();
+    assert_eq!(answer["vaults"][0]["last_error"], json!(null), "{answer}");
+    error(function.invoke(event, LONG).await);
+    let answer = function.invoke(status.clone(), LONG).await.answer();
+    let stands = &answer["vaults"][0];
+    assert_eq!(stands["last_error"]["kind"], "wrong_vault_password");
+    assert!(
+        stands["last_success"].is_string() && stands["files"] == 3,
+        "{answer}"
+    );
+    end(function).await;
+
+    // Nor is the account's trouble kept from it, where the vault is known.
+    world.unset("OBSIDIAN_VAULT_PASSWORD");
+    let function = world.start().await;
+    error(function.invoke(sync("Notes"), LONG).await);
+    let answer = function.invoke(status, LONG).await.answer();
+    let kind = &answer["vaults"][0]["last_error"]["kind"];
+    assert_eq!(kind, "credentials_missing");
     end(function).await;
 }
 
