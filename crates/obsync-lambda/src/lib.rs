@@ -15,6 +15,7 @@ mod rota;
 pub mod secrets;
 mod slots;
 mod status;
+mod supervise;
 mod told;
 mod tools;
 mod vault_run;

@@ -12,11 +12,10 @@ use obsync_core::{Budget, LastError, StoreErrorKind, SyncError, SyncRun};
 use obsync_s3::{About, Place};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use crate::access::{Access, CurrentAccess};
-use crate::answer::{VaultError, VaultStatus};
+use crate::answer::VaultStatus;
 use crate::deadline::Deadline;
 use crate::ended::{Ended, Fault};
 use crate::event::VaultRequest;
@@ -24,6 +23,7 @@ use crate::logging;
 use crate::metrics::{Counters, Invocation, VaultMetrics};
 use crate::rota::Rota;
 use crate::slots::{Slot, Slots};
+use crate::supervise::supervise;
 use crate::told::Told;
 use crate::tools::{Tools, USER_AGENT};
 
@@ -194,30 +194,6 @@ async fn tidy(work: &Work, seen: &Seen, ended: &Ended) {
     }
 }
 
-/// Runs work apart from everything else, until it ends or the time is over.
-async fn supervise<T: Send + 'static>(
-    until: Instant,
-    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
-) -> Result<T, Fault> {
-    let task = AbortOnDropHandle::new(tokio::spawn(work));
-    match tokio::time::timeout_at(until, task).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => {
-            let text = match error.try_into_panic() {
-                Ok(panic) => logging::panic_text(&*panic),
-                Err(_) => "it was aborted".to_owned(),
-            };
-            let message = format!("a bug in obsync stopped this vault's run: {text}");
-            Err(Fault::GaveUp(VaultError::new("internal", message)))
-        }
-        Err(_) => {
-            let message = "the run could not be ended in time; what was saved stays, and the next \
-                           run looks at the rest again";
-            Err(Fault::GaveUp(VaultError::new("timeout", message)))
-        }
-    }
-}
-
 async fn sync(work: Arc<Work>, turn: Turn, _slot: Slot, seen: Arc<Seen>) -> Result<Report, Fault> {
     let deadline = &turn.deadline;
     let opening = work
@@ -318,45 +294,4 @@ async fn let_go(run: &SyncRun, deadline: &Deadline) {
         Err(_) => "it took too long".to_owned(),
     };
     tracing::warn!("the vault is kept from other runs for half a minute more: {told}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_run_that_hangs_or_panics_is_a_failure() {
-        let soon = || Instant::now() + Duration::from_secs(5);
-        let fine = supervise(soon(), async { Ok(7) }).await;
-        assert_eq!(fine.unwrap(), 7);
-
-        let dropped = Arc::new(());
-        let held = Arc::clone(&dropped);
-        let hang = async move {
-            std::future::pending::<()>().await;
-            drop(held);
-            Ok(())
-        };
-        let fault = supervise(soon(), hang).await.unwrap_err();
-        let error = told(fault);
-        assert_eq!((error.kind, error.retryable), ("timeout", true));
-        tokio::task::yield_now().await;
-        assert_eq!(Arc::strong_count(&dropped), 1, "it does not go on");
-
-        let fault = supervise(soon(), async { panic_of(7) });
-        let error = told(fault.await.unwrap_err());
-        assert_eq!(error.kind, "internal");
-        assert!(error.message.ends_with(": no such case: 7"), "{error:?}");
-    }
-
-    fn told(fault: Fault) -> VaultError {
-        match fault {
-            Fault::GaveUp(error) => error,
-            Fault::Stopped | Fault::Error(_) => panic!("{fault:?}"),
-        }
-    }
-
-    fn panic_of(case: u32) -> Result<(), Fault> {
-        panic!("no such case: {case}")
-    }
 }
