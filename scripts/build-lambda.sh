@@ -115,8 +115,13 @@ fi
 "$readelf" -d "$bootstrap" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r library; do
 	[[ $library =~ $libraries_there ]] || die "$bootstrap needs $library, which Lambda does not have"
 done
-glibc=$("$readelf" -V "$bootstrap" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1)
-glibc=${glibc#GLIBC_}
+# A static program asks for none.
+versions=$("$readelf" -V "$bootstrap" 2>/dev/null | grep -o 'GLIBC_[A-Z0-9._]*' | sort -uV || true)
+glibc=$(sed -n 's/^GLIBC_\([0-9.]*\)$/\1/p' <<<"$versions" | tail -n 1)
+if [ "$profile" = lambda ] && grep -qx 'GLIBC_ABI_DT_RELR' <<<"$versions"; then
+	die "$bootstrap has packed relocations (GLIBC_ABI_DT_RELR), which glibc $glibc_there does not know" \
+		"build it without the linker's -z pack-relative-relocs"
+fi
 newest=$(printf '%s\n' "$glibc_there" "${glibc:-0}" | sort -V | tail -n 1)
 if [ "$profile" = lambda ] && [ "$newest" != "$glibc_there" ]; then
 	die "$bootstrap needs glibc $glibc; provided.al2023 has $glibc_there" \

@@ -7,6 +7,7 @@
 mod interrupted;
 mod overlap;
 mod samples;
+mod script;
 mod whole;
 
 use std::collections::BTreeMap;
