@@ -68,7 +68,7 @@ fi
 
 if command -v terraform >/dev/null; then
 	echo "terraform fmt"
-	terraform fmt -check -diff deploy/terraform
+	TF_CLI_CONFIG_FILE=/dev/null terraform fmt -check -diff deploy/terraform
 else
 	echo "terraform is not installed: its formatting is not checked"
 fi
@@ -76,4 +76,4 @@ fi
 echo "templates and state machine"
 cd deploy/tests
 export PYTHONDONTWRITEBYTECODE=1
-timeout 120 "$python" -m unittest --quiet test_templates test_state_machine
+timeout 120 "$python" -m unittest --quiet test_templates test_terraform test_state_machine

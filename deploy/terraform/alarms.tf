@@ -10,7 +10,7 @@ locals {
         dimensions = { FunctionName = aws_lambda_function.this.function_name }
         statistic  = "Sum"
         period     = 3600
-        text       = "a vault failed to sync. The log says which and why."
+        text       = "a vault failed to sync, or an event was refused. The log says which and why."
       }
       # What the function cannot tell itself: time-outs, kills for want of memory, a failed start.
       errors = {
@@ -54,12 +54,14 @@ locals {
   ages = merge(
     {
       "" = {
+        of         = "any vault"
         hours      = var.max_age_hours
         dimensions = { FunctionName = aws_lambda_function.this.function_name }
       }
     },
     {
       for vault, hours in var.watched_vaults : "-${vault}" => {
+        of         = "the vault ${vault}"
         hours      = hours
         dimensions = { FunctionName = aws_lambda_function.this.function_name, VaultId = vault }
       }
@@ -136,7 +138,7 @@ resource "aws_cloudwatch_metric_alarm" "duration" {
 resource "aws_cloudwatch_metric_alarm" "age" {
   for_each            = local.ages
   alarm_name          = "${var.name}-age${each.key}"
-  alarm_description   = "obsync: no run was complete in the last ${each.value.hours} hours"
+  alarm_description   = "obsync: no run of ${each.value.of} was complete in the last ${each.value.hours} hours"
   evaluation_periods  = each.value.hours
   datapoints_to_alarm = each.value.hours
   threshold           = 1
@@ -240,74 +242,99 @@ resource "aws_cloudwatch_metric_alarm" "state_machine" {
 }
 
 locals {
-  # Widgets on a grid of two columns: title, statistic, metrics.
+  # Widgets on a grid of two columns: title, statistic, the line of a limit, metrics.
   widgets = [
     {
-      title = "Runs", stat = "Sum", limit = null,
+      title = "Runs", stat = "Sum", limits = [],
       metrics = [
         ["Obsync", "SyncDuration", "FunctionName", var.name, { stat = "SampleCount", label = "runs" }],
-        ["Obsync", "PartialSyncs", "FunctionName", var.name, { stat = "Sum", label = "partial" }],
-        ["Obsync", "Failures", "FunctionName", var.name, { stat = "Sum", label = "failed" }],
-        ["Obsync", "ColdStart", "FunctionName", var.name, { stat = "Sum", label = "cold starts" }],
+        ["Obsync", "PartialSyncs", "FunctionName", var.name, { label = "partial" }],
+        ["Obsync", "Failures", "FunctionName", var.name, { label = "failed" }],
+        ["Obsync", "ColdStart", "FunctionName", var.name, { label = "cold starts" }],
       ]
     },
     {
-      title = "Seconds a run", stat = "Maximum", limit = null,
+      title = "Seconds a run", stat = "Maximum", limits = [],
       metrics = [
         ["Obsync", "SyncDuration", "FunctionName", var.name, { stat = "Maximum", label = "longest" }],
         ["Obsync", "SyncDuration", "FunctionName", var.name, { stat = "p50", label = "median" }],
       ]
     },
     {
-      title = "Files", stat = "Sum", limit = null,
+      title = "Files", stat = "Sum", limits = [],
       metrics = [
-        ["Obsync", "FilesProcessed", "FunctionName", var.name],
+        [{ expression = "SEARCH('{Obsync,FunctionName,VaultId} FunctionName=\"${var.name}\" MetricName=\"FilesProcessed\"', 'Sum')", label = "" }],
       ]
     },
     {
-      title = "Bytes downloaded", stat = "Sum", limit = null,
+      title = "Bytes downloaded", stat = "Sum", limits = [],
       metrics = [
         ["Obsync", "BytesDownloaded", "FunctionName", var.name],
       ]
     },
     {
-      title = "Memory (MB)", stat = "Maximum", limit = var.memory_size,
+      title = "Memory (MB)", stat = "Maximum", limits = [{ label = "limit", value = var.memory_size }],
       metrics = [
-        ["Obsync", "MemoryUsage", "FunctionName", var.name, { stat = "Maximum", label = "most" }],
+        ["Obsync", "MemoryUsage", "FunctionName", var.name, { label = "most" }],
       ]
     },
     {
-      title = "Invocations", stat = "Sum", limit = null,
+      title = "Invocations", stat = "Sum", limits = [],
       metrics = [
         ["AWS/Lambda", "Invocations", "FunctionName", var.name],
         ["AWS/Lambda", "Errors", "FunctionName", var.name],
         ["AWS/Lambda", "Throttles", "FunctionName", var.name],
+        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.dead_letters.name, { stat = "Maximum", label = "dead letters" }],
       ]
     },
   ]
+
+  drawn_alarms = concat(
+    [for alarm in aws_cloudwatch_metric_alarm.age : alarm.arn],
+    [for alarm in aws_cloudwatch_metric_alarm.plain : alarm.arn],
+    [aws_cloudwatch_metric_alarm.duration.arn],
+    aws_cloudwatch_metric_alarm.state_machine[*].arn,
+  )
+
+  # Widgets of both kinds are joined as a tuple: they have no one type.
+  dashboard = {
+    widgets = concat(
+      [
+        for index, widget in local.widgets : {
+          type   = "metric"
+          x      = index % 2 * 12
+          y      = floor(index / 2) * 6
+          width  = 12
+          height = 6
+          properties = {
+            title       = widget.title
+            region      = data.aws_region.this.region
+            period      = 3600
+            stat        = widget.stat
+            view        = "timeSeries"
+            metrics     = widget.metrics
+            annotations = { horizontal = widget.limits }
+          }
+        }
+      ],
+      [
+        {
+          type   = "alarm"
+          x      = 0
+          y      = ceil(length(local.widgets) / 2) * 6
+          width  = 24
+          height = 3
+          properties = {
+            title  = "Alarms"
+            alarms = local.drawn_alarms
+          }
+        },
+      ],
+    )
+  }
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.name
-
-  dashboard_body = jsonencode({
-    widgets = [
-      for index, widget in local.widgets : {
-        type   = "metric"
-        x      = index % 2 * 12
-        y      = floor(index / 2) * 6
-        width  = 12
-        height = 6
-        properties = {
-          title       = widget.title
-          region      = data.aws_region.this.region
-          period      = 3600
-          stat        = widget.stat
-          view        = "timeSeries"
-          metrics     = widget.metrics
-          annotations = widget.limit == null ? { horizontal = [] } : { horizontal = [{ label = "limit", value = widget.limit }] }
-        }
-      }
-    ]
-  })
+  dashboard_body = jsonencode(local.dashboard)
 }

@@ -5,6 +5,11 @@ data "aws_partition" "this" {}
 data "aws_region" "this" {}
 
 locals {
+  # With JSON, Lambda itself lets no line through that is below this. Never above INFO: the lines with
+  # the metrics have no level, and count as that.
+  level_of_lines        = lookup({ debug = "DEBUG", trace = "TRACE" }, var.log_level, "INFO")
+  application_log_level = var.log_format == "JSON" ? local.level_of_lines : null
+
   secret_arn = var.secret_arn == null ? aws_secretsmanager_secret.this[0].arn : var.secret_arn
 
   # What may not be there is left out, not empty.
@@ -48,6 +53,8 @@ resource "aws_lambda_function" "this" {
   logging_config {
     log_format = var.log_format
     log_group  = aws_cloudwatch_log_group.this.name
+
+    application_log_level = local.application_log_level
   }
 
   dynamic "vpc_config" {
@@ -58,7 +65,8 @@ resource "aws_lambda_function" "this" {
     }
   }
 
-  depends_on = [aws_iam_role_policy.function]
+  # In a VPC it can't be made before its role may make network interfaces, nor be taken down after.
+  depends_on = [aws_iam_role_policy.function, aws_iam_role_policy_attachment.vpc]
 }
 
 resource "aws_lambda_function_event_invoke_config" "this" {
@@ -87,23 +95,13 @@ resource "aws_cloudwatch_log_group" "this" {
   tags              = var.tags
 }
 
-# Empty: obsync then says that credentials are missing, and asks nobody. Filled in with the CLI, so
-# that no secret is in Terraform's state.
+# Without a value: obsync then says so, and asks nobody. Filled in with the CLI, so that no secret is
+# in Terraform's state, and no version of it is Terraform's to put back.
 resource "aws_secretsmanager_secret" "this" {
   count       = var.secret_arn == null ? 1 : 0
   name_prefix = "${var.name}-"
   description = "obsync: {\"auth\": {\"email\", \"password\", \"totp_secret\"}, \"vaults\": {\"<id or name>\": {\"password\"}}}"
   tags        = var.tags
-}
-
-resource "aws_secretsmanager_secret_version" "empty" {
-  count         = var.secret_arn == null ? 1 : 0
-  secret_id     = aws_secretsmanager_secret.this[0].id
-  secret_string = "{\"auth\": {}, \"vaults\": {}}"
-
-  lifecycle {
-    ignore_changes = [secret_string]
-  }
 }
 
 resource "aws_iam_role" "function" {

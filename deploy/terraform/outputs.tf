@@ -37,3 +37,8 @@ output "queue_url" {
   description = "The queue, if there is one"
   value       = one(aws_sqs_queue.events[*].url)
 }
+
+output "dashboard_url" {
+  description = "The dashboard"
+  value       = "https://${data.aws_region.this.region}.console.aws.amazon.com/cloudwatch/home?region=${data.aws_region.this.region}#dashboards:name=${var.name}"
+}

@@ -16,6 +16,8 @@ locals {
     resources   = ["<aws.scheduler.schedule-arn>"]
     detail      = {}
   }), "\\u003c", "<"), "\\u003e", ">")
+
+  schedule_input = var.state_machine ? jsonencode({ vaults = var.vaults }) : local.scheduled_event
 }
 
 resource "aws_scheduler_schedule" "this" {
@@ -32,7 +34,7 @@ resource "aws_scheduler_schedule" "this" {
   target {
     arn      = local.started_arn
     role_arn = aws_iam_role.schedule.arn
-    input    = var.state_machine ? jsonencode({ vaults = var.vaults }) : local.scheduled_event
+    input    = local.schedule_input
 
     retry_policy {
       maximum_retry_attempts       = 3
@@ -79,6 +81,13 @@ resource "aws_sfn_state_machine" "sync" {
     FunctionArn = aws_lambda_function.this.arn
     Partition   = data.aws_partition.this.partition
   })
+
+  lifecycle {
+    precondition {
+      condition     = length(var.vaults) > 0
+      error_message = "With state_machine = true, name the vaults in vaults."
+    }
+  }
 }
 
 resource "aws_iam_role" "state_machine" {

@@ -227,7 +227,7 @@ variable "alarm_email" {
 }
 
 variable "max_age_hours" {
-  description = "Alarm when no run was complete for so many hours, at most 168"
+  description = "Alarm when no run was complete for so many hours, at most 168; more than between two runs of the schedule"
   type        = number
   default     = 3
 }

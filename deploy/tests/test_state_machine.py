@@ -161,10 +161,7 @@ class StateMachine(unittest.TestCase):
         function = Function(v=[error("Obsync.WrongVaultPassword")])
         found = self.run_with(function, vaults=["v"])
         self.assertEqual((found["status"], found["error"]), ("FAILED", "Obsync.VaultsFailed"))
-        cause = json.loads(found["cause"])
-        self.assertEqual(len(cause), 1)
-        self.assertEqual(cause[0]["vault_id"], "v")
-        self.assertEqual(cause[0]["error"]["Error"], "Obsync.WrongVaultPassword")
+        self.assertEqual(json.loads(found["cause"]), ["v: Obsync.WrongVaultPassword"])
         self.assertEqual(function.counts(), {"v": 1})
 
     def test_a_passing_error_is_tried_again(self):
@@ -190,9 +187,19 @@ class StateMachine(unittest.TestCase):
         )
         found = self.run_with(function, vaults=["a", "b", "c", "d"])
         self.assertEqual(found["status"], "FAILED", found)
-        cause = json.loads(found["cause"])
-        self.assertEqual([vault["vault_id"] for vault in cause], ["b", "c"])
+        self.assertEqual(json.loads(found["cause"]), ["b: Obsync.WrongVaultPassword", "c: failed"])
         self.assertEqual(function.counts(), {"a": 2, "b": 1, "c": 1, "d": 1})
+
+    def test_a_cause_is_no_longer_than_it_may_be(self):
+        # Each error's own words may be long.
+        long = {"errorType": "Obsync.WrongVaultPassword", "errorMessage": "x" * 5000}
+        vaults = [f"{number:032x}" for number in range(10)]
+        function = Function(**{vault: [long] for vault in vaults})
+        found = self.run_with(function, vaults=vaults, max_concurrency=10)
+        self.assertEqual((found["status"], found["error"]), ("FAILED", "Obsync.VaultsFailed"))
+        self.assertEqual(len(json.loads(found["cause"])), 10)
+        # As many as are named come to less than the limit.
+        self.assertLess(len(found["cause"]) / 10 * 300, 32768)
 
     def test_vaults_are_side_by_side_within_the_limit(self):
         # Three at a time without a word: the first three calls can only meet if they are.

@@ -112,6 +112,34 @@ class Function(unittest.TestCase):
         for name in secret | {"OBSIDIAN_EMAIL"}:
             self.assertNotIn(name, everything)
 
+    def test_lambda_lets_through_what_the_level_asks_for(self):
+        # Lambda filters JSON lines by level, and lines without one, as those of metrics, as INFO.
+        expected = {level: "INFO" for level in SAM["Parameters"]["LogLevel"]["AllowedValues"]}
+        expected.update(debug="DEBUG", trace="TRACE")
+        levels = SAM["Mappings"]["ApplicationLogLevels"]
+        self.assertEqual({name: level["Level"] for name, level in levels.items()}, expected)
+        config = function()["LoggingConfig"]
+        condition, level, otherwise = config["ApplicationLogLevel"]["Fn::If"]
+        self.assertEqual(SAM["Conditions"][condition], {"Fn::Equals": [{"Ref": "LogFormat"}, "JSON"]})
+        self.assertEqual(level, {"Fn::FindInMap": ["ApplicationLogLevels", {"Ref": "LogLevel"}, "Level"]})
+        self.assertEqual(otherwise, {"Ref": "AWS::NoValue"})
+        # What it is, is evaluated in test_terraform.
+        twin = TERRAFORM["resource"]["aws_lambda_function", "this"]["logging_config"][0]
+        self.assertEqual(twin["application_log_level"], "${local.application_log_level}")
+        self.assertNotIn("system_log_level", twin)
+
+    def test_the_state_machine_s_vaults_are_named(self):
+        rule = SAM["Rules"]["TheStateMachineKnowsItsVaults"]
+        self.assertEqual(rule["RuleCondition"], {"Fn::Equals": [{"Ref": "StateMachine"}, "yes"]})
+        named = rule["Assertions"][0]["Assert"]
+        self.assertEqual(named, {"Fn::Not": [{"Fn::Contains": [{"Ref": "Vaults"}, ""]}]})
+        twin = TERRAFORM["resource"]["aws_sfn_state_machine", "sync"]["lifecycle"][0]["precondition"]
+        self.assertEqual(twin[0]["condition"], "${length(var.vaults) > 0}")
+
+    def test_the_role_may_use_the_vpc_before_the_function_does(self):
+        twin = TERRAFORM["resource"]["aws_lambda_function", "this"]
+        self.assertIn("${aws_iam_role_policy_attachment.vpc}", twin["depends_on"])
+
     def test_terraform_names_only_what_is_there(self):
         # What `terraform validate` would say, if it could be had without the provider.
         text = re.sub(r"#.*|description += .*", "", terraform_text())
@@ -250,6 +278,15 @@ class Bucket(unittest.TestCase):
             self.assertIs(block[name], True, name)
         self.assertIn(("aws_s3_bucket_server_side_encryption_configuration", "this"), resources)
 
+    def test_what_closes_it_stays_as_long_as_it_does(self):
+        policy = RESOURCES["BucketPolicy"]
+        self.assertEqual((policy["DeletionPolicy"], policy["UpdateReplacePolicy"]), ("Retain", "Retain"))
+        readme = (DEPLOY / "terraform/README.md").read_text()
+        self.assertIn("terraform state list | grep aws_s3_bucket | xargs -n1 terraform state rm", readme)
+        kept = [kind for kind, _ in TERRAFORM["resource"] if "aws_s3_bucket" in kind]
+        for kind in ("aws_s3_bucket_policy", "aws_s3_bucket_public_access_block", "aws_s3_bucket_versioning"):
+            self.assertIn(kind, kept)
+
     def test_only_tls(self):
         policy = RESOURCES["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
         ours = {one["Sid"]: one["Condition"] for one in policy if one["Effect"] == "Deny"}
@@ -348,6 +385,29 @@ class Monitoring(unittest.TestCase):
         text = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
         return json.loads(re.sub(r"\$\{[\w.:]+\}", "1", text))
 
+    def test_both_dashboards_draw_the_same(self):
+        ours = [widget for widget in self.dashboard()["widgets"] if widget["type"] == "metric"]
+        text = terraform_text()
+        block = text[text.index("widgets = [") : text.index("drawn_alarms")]
+        self.assertEqual(re.findall(r'title = "([^"]+)"', block), [one["properties"]["title"] for one in ours])
+        drawn = lambda text: sorted(
+            re.findall(r'"(?:Obsync|AWS/\w+)", "(\w+)"', text) + re.findall(r'MetricName=\\+"(\w+)', text)
+        )
+        self.assertEqual(drawn(block), drawn(json.dumps(ours)))
+        alarms = text[text.index("drawn_alarms") :]
+        for kind, name in TERRAFORM["resource"]:
+            if kind == "aws_cloudwatch_metric_alarm":
+                self.assertIn(f"{kind}.{name}", alarms)
+        self.assertIn('type   = "alarm"', text)
+        self.assertIn("dashboard_url", TERRAFORM["output"])
+
+    def test_an_alarm_says_whose_age_it_is(self):
+        for name, words in (("template", "of any vault"), ("vault-alarm", "of the vault ${VaultId}")):
+            alarm = sam(name)["Resources"]["AgeAlarm"]["Properties"]
+            self.assertIn(words, alarm["AlarmDescription"]["Fn::Sub"])
+        twin = TERRAFORM["resource"]["aws_cloudwatch_metric_alarm", "age"]
+        self.assertIn("${each.value.of}", twin["alarm_description"])
+
     def test_the_dashboard_draws_what_is_there(self):
         dashboard = self.dashboard()
         self.assertGreaterEqual(len(dashboard["widgets"]), 6)
@@ -385,6 +445,11 @@ class StateMachineText(unittest.TestCase):
         # States.ALL would try a wrong password again, which the service answers with a lock-out.
         self.assertFalse({"States.ALL", "States.TaskFailed"} & set(kinds))
         self.assertEqual(ours, error_types("AGAIN"))
+        # A process that was killed: by its own end, for its time, for its memory.
+        self.assertLessEqual({"Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout"}, set(kinds))
+        guide = (ROOT / "docs/lambda.md").read_text()
+        for kind in ("Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout"):
+            self.assertTrue(f"`{kind}`" in guide, kind)
 
     def test_both_templates_fill_in_all_of_it(self):
         holes = set(re.findall(r"\$\{(\w+)\}", self.TEXT))
@@ -423,11 +488,11 @@ class Files(unittest.TestCase):
         self.assertIn(f'"{event["detail-type"]}"', code)
         self.assertIn(f'"{event["source"]}"', code)
 
-    def test_the_placeholder_secret_holds_no_secret(self):
-        text = RESOURCES["Secret"]["Properties"]["SecretString"]
-        self.assertEqual(json.loads(text), {"auth": {}, "vaults": {}})
-        twin = TERRAFORM["resource"]["aws_secretsmanager_secret_version", "empty"]
-        self.assertEqual(json.loads(twin["secret_string"]), json.loads(text))
+    def test_no_template_has_a_value_for_the_secret(self):
+        # One that had could put it back over what was filled in.
+        self.assertFalse({"SecretString", "GenerateSecretString"} & set(RESOURCES["Secret"]["Properties"]))
+        self.assertIn(("aws_secretsmanager_secret", "this"), TERRAFORM["resource"])
+        self.assertNotIn("aws_secretsmanager_secret_version", {kind for kind, _ in TERRAFORM["resource"]})
 
     def test_the_guide_s_links_lead_somewhere(self):
         for name in ("docs/lambda.md", "docs/lambda-features.md", "deploy/terraform/README.md"):

@@ -20,7 +20,7 @@ pub struct SecretError {
 /// A [`SecretError`], named by what a person does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretErrorKind {
-    /// There is none of that name: create it, or correct the name.
+    /// There is none of that name, or nothing in it: create it, correct the name, or fill it in.
     Missing,
     /// The function may not read or decrypt it: mend its policies.
     Denied,
@@ -87,6 +87,14 @@ pub(super) fn told(
     let said = service.message().map(escape_name).unwrap_or_default();
     let code = service.code().unwrap_or("an error");
     let (kind, message) = match code {
+        // As the templates make it.
+        "ResourceNotFoundException" if said.contains("AWSCURRENT") => (
+            SecretErrorKind::Missing,
+            format!(
+                "{asked} has no value yet: fill it in with the combined credentials, by \
+                 `aws secretsmanager put-secret-value`"
+            ),
+        ),
         "ResourceNotFoundException" => (
             SecretErrorKind::Missing,
             format!(

@@ -147,6 +147,15 @@ async fn refusals_name_the_secret_and_what_to_do() {
             ][..],
         ),
         (
+            "ResourceNotFoundException",
+            "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT",
+            Missing,
+            &[
+                "the secret 'obsync/prod' in eu-central-1 has no value yet",
+                "put-secret-value",
+            ],
+        ),
+        (
             "AccessDeniedException",
             not_allowed,
             Denied,
