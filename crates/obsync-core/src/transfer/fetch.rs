@@ -7,6 +7,7 @@ use obsidian_sync::client::SyncClient;
 use obsidian_sync::wire::PIECE_SIZE;
 use obsidian_sync::{ContentHash, Error, Kind};
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 
 use super::{Context, Outcome};
 use crate::budget::Share;
@@ -149,7 +150,7 @@ async fn stream(
 /// Stages content in the background, so that the connection goes on to its next pull.
 fn put(context: &Arc<Context>, download: Download, content: Bytes, share: Share) {
     let task_context = Arc::clone(context);
-    context.tasks.spawn(async move {
+    let putting = async move {
         let context = task_context;
         // Never closed; without a permit nothing is lost but the limit.
         let _permit = context.puts.acquire().await.ok();
@@ -162,7 +163,8 @@ fn put(context: &Arc<Context>, download: Download, content: Bytes, share: Share)
             hand_on(&context, target, index == 0, staged).await;
         }
         drop(share);
-    });
+    };
+    context.tasks.spawn(putting.in_current_span());
 }
 
 async fn hand_on(

@@ -11,6 +11,7 @@ use obsidian_sync::client::SyncClient;
 use obsidian_sync::{Error, Kind, RetryKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::fetch::{Fault, fetch};
 use super::queue::{Job, Queue};
@@ -174,13 +175,13 @@ impl Pool {
             surplus: Arc::clone(&self.surplus),
             fetched: Arc::clone(&self.fetched),
         };
-        self.tasks.spawn(work(shared, client));
+        self.tasks.spawn(work(shared, client).in_current_span());
     }
 
     fn dial(&mut self) {
         self.dialing = true;
         let context = Arc::clone(&self.context);
-        self.tasks.spawn(async move {
+        let dialing = async move {
             tokio::select! {
                 dialled = context.connector.connect(context.version, false) => {
                     Ended::Dialled(dialled.map(Box::new))
@@ -189,7 +190,8 @@ impl Pool {
                     Ended::Dialled(Err(Error::new(Kind::Network, "stopped")))
                 }
             }
-        });
+        };
+        self.tasks.spawn(dialing.in_current_span());
     }
 
     fn halve(&mut self) {

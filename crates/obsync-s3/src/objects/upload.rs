@@ -8,6 +8,7 @@ use obsync_core::{
     Expect, FileMeta, Staged, StagedWriter, Stamp, StoreError, StoreErrorKind, VaultPath,
 };
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use super::S3VaultStore;
 use crate::bucket::Bucket;
@@ -135,12 +136,13 @@ impl Drop for Upload {
         };
         if self.open {
             let (bucket, key, id) = (self.bucket.clone(), self.key.clone(), self.id.clone());
-            runtime.spawn(async move {
+            let aborting = async move {
                 // What this misses, a later run's sweep finds.
                 if let Err(fault) = bucket.abort_upload(key.as_ref(), &id).await {
                     tracing::debug!(%fault, "an upload could not be aborted");
                 }
-            });
+            };
+            runtime.spawn(aborting.in_current_span());
         }
     }
 }
