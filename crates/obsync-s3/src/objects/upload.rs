@@ -75,7 +75,9 @@ impl Upload {
         let number = self.parts.len() + 1;
         let (bucket, key, id) = (self.bucket.clone(), self.key.clone(), self.id.clone());
         let going = async move { bucket.put_part(&key, &id, number, content).await };
-        self.going = Some(AbortOnDropHandle::new(tokio::spawn(going)));
+        self.going = Some(AbortOnDropHandle::new(tokio::spawn(
+            going.in_current_span(),
+        )));
         Ok(())
     }
 

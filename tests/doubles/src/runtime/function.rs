@@ -304,6 +304,28 @@ impl Function {
         }
     }
 
+    /// Freezes the process, as Lambda does between two invocations.
+    ///
+    /// # Panics
+    /// Where there is no `kill`.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// Where there is no `kill`.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let mut kill = std::process::Command::new("kill");
+        let status = kill.arg(name).arg(self.pid.to_string()).status().unwrap();
+        assert!(status.success(), "kill {name}: {status}");
+    }
+
     /// The process's id.
     pub fn pid(&self) -> u32 {
         self.pid

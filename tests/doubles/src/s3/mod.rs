@@ -1,6 +1,7 @@
 //! An S3 service in this process: stricter than most doubles about signatures, conditions and parts,
 //! with a clock of its own, and able to fail on purpose.
 
+mod actions;
 mod answer;
 mod listing;
 pub mod moto;
@@ -21,6 +22,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
+pub use actions::Used;
 use answer::Answer;
 
 /// The one bucket there is.
@@ -52,6 +54,7 @@ struct World {
     signers: BTreeSet<Signer>,
     /// Access keys: their secrets, and whether they have run out.
     keys: HashMap<String, (String, bool)>,
+    used: BTreeSet<Used>,
     serial: u64,
     /// Bytes of content that were sent.
     sent: u64,
@@ -304,6 +307,8 @@ impl World {
         if let Some(How::DoneButAnswer(status, code)) = fault {
             answered = answer::error(status, code, "");
         }
+        let missing = answered.status() == hyper::StatusCode::NOT_FOUND;
+        self.used.extend(actions::of(asked, missing));
         let headers = answered.headers_mut();
         match self.versions {
             Versions::Kept => {}

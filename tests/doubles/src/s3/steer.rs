@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Double, Fault, How, Object, Signer, Versions};
+use super::{Double, Fault, How, Object, Signer, Used, Versions};
 
 impl Double {
     /// Makes the next request that starts so go wrong.
@@ -46,6 +46,12 @@ impl Double {
     pub fn signers(&self) -> Vec<Signer> {
         let signers = std::mem::take(&mut self.world().signers);
         signers.into_iter().collect()
+    }
+
+    /// The permissions that the requests since the last call needed.
+    pub fn used(&self) -> Vec<Used> {
+        let used = std::mem::take(&mut self.world().used);
+        used.into_iter().collect()
     }
 
     /// Knows an access key from now on, or another secret of it.

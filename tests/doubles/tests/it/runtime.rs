@@ -155,6 +155,26 @@ async fn a_silent_process_is_killed_on_request_and_with_its_function() {
 }
 
 #[tokio::test]
+async fn a_frozen_process_says_nothing_until_it_is_thawed() {
+    let (_folder, path) = script("while :; do echo tick; sleep 0.01; done");
+    let function = Function::of(&path).start().await;
+    assert!(function.line(|line| line == "tick", LONG).await.is_some());
+    function.freeze();
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", function.pid())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+    };
+    while state() != 'T' {
+        tokio::task::yield_now().await;
+    }
+    function.thaw();
+    while state() == 'T' {
+        tokio::task::yield_now().await;
+    }
+    function.kill().await;
+}
+
+#[tokio::test]
 async fn a_process_is_held_to_its_memory_where_this_user_may() {
     if !limits_memory() {
         eprintln!("skipped: this user can't make memory control groups");

@@ -5,7 +5,9 @@
 //! missing the bare program stands in; `OBSYNC_LAMBDA=require` makes that a failure.
 
 mod interrupted;
+mod memory;
 mod overlap;
+mod permissions;
 mod samples;
 mod script;
 mod whole;

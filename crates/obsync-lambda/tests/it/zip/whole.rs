@@ -141,26 +141,3 @@ async fn the_invocations_own_deadline_ends_a_run_in_time() {
     let pulls = pulls(&stage, &vault);
     assert!(pulls.values().all(|count| *count == 1), "{pulls:?}");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_large_attachment_passes_through_a_small_function() {
-    const SIZE: usize = 48 << 20;
-    let program = program();
-    let stage = Stage::start().await;
-    let vault = stage.vault(SAMPLE);
-    // Not compressible, not periodic at any power of two.
-    let content: Vec<u8> = (0..SIZE as u32)
-        .map(|at| (at % 251 + at / 65_521) as u8)
-        .collect();
-    stage.put(&vault, "film.mp4", &content);
-    let mut setup = function(&stage, &program).memory(128);
-    if obsync_doubles::runtime::limits_memory() {
-        setup = setup.limit_memory();
-    }
-    let function = setup.start().await;
-    let answer = ask(&function, sync(&vault)).await;
-    assert_eq!(answer["status"], "complete");
-    let peak = function.peak_rss().unwrap();
-    assert!(stage.objects(SAMPLE.1)["film.mp4"] == content);
-    assert!(peak < 128 << 20, "{} MB", peak / 1_000_000);
-}
