@@ -5,6 +5,7 @@ use std::time::Duration;
 use obsync_devserver::{Action, Fault, Point};
 use serde_json::json;
 
+use crate::proxy::Proxy;
 use crate::world::{LONG, World, end, error, metrics, sync};
 
 /// An invocation whose time runs out. Three quarters of it are for work: enough to begin, on a
@@ -166,39 +167,86 @@ async fn a_vault_that_waits_for_itself_is_not_partial_for_ever() {
     end(function).await;
 }
 
-/// While all hang at their first answer, those at work can be counted.
+/// How many of three vaults come to work while all hang at their first answer.
+async fn at_work(event: serde_json::Value) -> u64 {
+    let names = ["One", "Two", "Three"];
+    let mut world = World::new().await;
+    world.set("OBSIDIAN_VAULT_PASSWORD", crate::world::VAULT_PASSWORD);
+    world.set("OBSYNC_VAULTS", &names.join(","));
+    for name in names {
+        world.vault(name);
+    }
+    let stuck = Fault::new(Point::Ready, Action::Hang);
+    world.server.faults().set(stuck).unwrap();
+    let function = world.start().await;
+    function.invoke(event, SHORT).await.answer();
+    end(function).await;
+    world.server.stats().sockets
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn so_many_are_side_by_side_as_the_event_says() {
     let vaults = json!([{"vault_id": "One"}, {"vault_id": "Two"}, {"vault_id": "Three"}]);
     let event = |options| json!({"type": "sync_multiple", "vaults": vaults, "options": options});
-    let names = "One,Two,Three";
-    for (event, in_a_queue, at_work) in [
-        (event(json!({"max_concurrent": 3})), false, 3),
-        (event(json!({"max_concurrent": 1})), false, 1),
-        (event(json!({})), false, 2),
-        (json!({}), false, 2),
+    let queued = |event: serde_json::Value| crate::queue::batch(&[("m", event.to_string())]);
+    let expected = [
+        (event(json!({"max_concurrent": 3})), 3),
+        (event(json!({"max_concurrent": 1})), 1),
+        (event(json!({})), 2),
+        (json!({}), 2),
         // A queue has its own limit besides.
-        (event(json!({"max_concurrent": 1})), true, 1),
-        (event(json!({"max_concurrent": 3})), true, 2),
-    ] {
-        let mut world = World::new().await;
-        world.set("OBSIDIAN_VAULT_PASSWORD", crate::world::VAULT_PASSWORD);
-        world.set("OBSYNC_VAULTS", names);
-        for name in names.split(',') {
-            world.vault(name);
-        }
-        let stuck = Fault::new(Point::Ready, Action::Hang);
-        world.server.faults().set(stuck).unwrap();
-        let told = format!("{event} in a queue: {in_a_queue}");
-        let event = match in_a_queue {
-            true => crate::queue::batch(&[("m", event.to_string())]),
-            false => event,
-        };
+        (queued(event(json!({"max_concurrent": 1}))), 1),
+        (queued(event(json!({"max_concurrent": 3}))), 2),
+    ];
+    let counts = expected.iter().map(|(event, _)| at_work(event.clone()));
+    let counts = futures_util::future::join_all(counts).await;
+    for ((event, expected), count) in expected.iter().zip(counts) {
+        assert_eq!(count, *expected, "{event}");
+    }
+}
+
+/// While nothing gets into the bucket, what is in flight can be counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_vaults_have_one_memory_together() {
+    const MIB: usize = 1 << 20;
+    let (mut world, first) = World::with_vault().await;
+    let second = world.vault("Second");
+    world.set("OBSYNC_VAULTS", "Notes,Second");
+    let start = Some("PUT /notes/vaults/");
+    let bucket = Proxy::holding_up(&world.bucket.url, start).await;
+    for vault in [&first, &second] {
+        // Their marks, which are the first thing to come, must not be held up.
         let function = world.start().await;
-        function.invoke(event, SHORT).await.answer();
-        assert_eq!(world.server.stats().sockets, at_work, "{told}");
+        function.invoke(sync(vault.as_str()), LONG).await.answer();
         end(function).await;
     }
+    for number in 0..4 {
+        for vault in [&first, &second] {
+            // Small enough to be held whole.
+            let content = vec![number; 7 * MIB / 2];
+            let path = format!("{number}.bin");
+            world
+                .server
+                .put(vault, &path, &content, obsidian_sync::Millis(1))
+                .unwrap();
+        }
+    }
+    world.server.reset_stats();
+    world.set("AWS_ENDPOINT_URL_S3", &format!("http://{}", bucket.address));
+    world.set("LAMBDA_MAX_CONCURRENT", "4");
+    // An eighth of it is for content: four of the files, and not four for each vault.
+    let function = world.setup().memory(128).start().await;
+    let answer = function.invoke(json!({}), SHORT).await.answer();
+    assert_ne!(answer["status"], "complete", "{answer}");
+    let stats = world.server.stats();
+    assert!(stats.sockets >= 2, "both were at work");
+    let most = 16 * MIB as u64;
+    assert!(
+        (7 * MIB as u64..=most).contains(&stats.bytes_pulled),
+        "{}",
+        stats.bytes_pulled
+    );
+    end(function).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

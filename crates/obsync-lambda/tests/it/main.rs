@@ -9,8 +9,11 @@
 
 mod deadlines;
 mod events;
+mod frozen;
+mod proxy;
 mod queue;
 mod secret;
+mod secrets;
 mod trouble;
 mod warm;
 mod world;

@@ -42,7 +42,7 @@ impl World {
             ("S3_BUCKET", BUCKET.to_owned()),
             ("OBSIDIAN_EMAIL", EMAIL.to_owned()),
             ("OBSIDIAN_PASSWORD", PASSWORD.to_owned()),
-            ("LOG_LEVEL", "debug".to_owned()),
+            ("LOG_LEVEL", "trace".to_owned()),
         ] {
             world.set(name, &value);
         }
