@@ -114,6 +114,8 @@ fn missed_turn(id: &str, name: &str, missed: Missed) -> VaultAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use obsidian_sync::{Kind, VaultVersion};
+    use obsync_core::report::Status;
 
     fn ended(outcome: Result<Report, Fault>, missed: Option<Missed>) -> Ended {
         Ended {
@@ -136,6 +138,29 @@ mod tests {
             assert_eq!(answer.error.unwrap().kind, kind);
             assert_eq!((&*answer.vault_id, &*answer.name), ("Notes", "Notes"));
         }
+    }
+
+    #[test]
+    fn credentials_may_be_refused_in_the_middle_of_a_run() {
+        let report = |kind| Report {
+            status: Status::Partial,
+            files_downloaded: 1,
+            files_moved: 0,
+            files_deleted: 0,
+            files_failed: 0,
+            files_skipped: 0,
+            files_hidden: 0,
+            files_planned: 2,
+            bytes: 1,
+            cursor: VaultVersion(1),
+            remaining: 1,
+            advanced: true,
+            problems: Vec::new(),
+            notes: Vec::new(),
+            error: Some(obsidian_sync::Error::new(kind, "x").into()),
+        };
+        assert!(ended(Ok(report(Kind::Unauthorized)), None).is_refused());
+        assert!(!ended(Ok(report(Kind::Network)), None).is_refused());
     }
 
     #[test]

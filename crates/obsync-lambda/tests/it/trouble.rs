@@ -1,5 +1,6 @@
 //! Other runs, wrong settings, a bucket that refuses.
 
+use obsync_devserver::{Action, Fault, Point};
 use obsync_doubles::s3::How;
 use serde_json::json;
 
@@ -208,5 +209,22 @@ async fn vaults_of_one_name_have_places_of_their_own() {
     let (kind, message) = error(function.invoke(sync("Notes"), LONG).await);
     assert_eq!(kind, "Obsync.VaultAmbiguous");
     assert!(message.contains(first.as_str()), "{message}");
+    end(function).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_can_not_be_brought_has_one_word_everywhere() {
+    let (world, vault) = World::with_vault().await;
+    let function = world.start().await;
+    let uid = world.server.uid_of(&vault, "Hello.md").unwrap();
+    let bad = Fault::new(Point::Pull, Action::FlipBit).uid(uid);
+    world.server.faults().set(bad).unwrap();
+    let (kind, message) = error(function.invoke(sync("Notes"), LONG).await);
+    assert_eq!(kind, "Obsync.FilesFailed", "{message}");
+    let status = json!({"type": "status", "vault_ids": [vault]});
+    let answer = function.invoke(status, LONG).await.answer();
+    let stands = &answer["vaults"][0];
+    assert_eq!(stands["last_error"]["kind"], "files_failed", "{answer}");
+    assert_eq!(stands["pending"], 1, "{answer}");
     end(function).await;
 }

@@ -119,19 +119,21 @@ impl Serving {
     fn start(bootstrap: &Path) -> Self {
         let mut command = command(bootstrap, &["--serve", "--port", "0"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        loop {
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let mut serving = Self {
+            child,
+            address: String::new(),
+            lines,
+        };
+        while serving.address.is_empty() {
             let mut line = String::new();
-            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "it ended");
+            let read = serving.lines.read_line(&mut line).unwrap();
+            assert_ne!(read, 0, "it ended");
             if let Some((_, rest)) = line.split_once("curl -sS http://") {
-                let address = rest.split('/').next().unwrap().to_owned();
-                return Self {
-                    child,
-                    address,
-                    lines,
-                };
+                serving.address = rest.split('/').next().unwrap().to_owned();
             }
         }
+        serving
     }
 
     /// The head and the body of the answer to a request.
