@@ -25,8 +25,13 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     pub(crate) async fn start() -> Result<Self> {
+        Self::far_away(Duration::ZERO).await
+    }
+
+    /// Starts one whose answers each take a round trip.
+    pub(crate) async fn far_away(trip: Duration) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .arg(NAME)
+            .args([NAME, &trip.as_millis().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -67,6 +72,8 @@ impl Bucket {
 /// The double's own main: it serves until its input ends.
 pub(crate) async fn main() -> Result<()> {
     let double = Double::start().await;
+    let trip = std::env::args().nth(2).ok_or("no round trip was given")?;
+    double.delay(Duration::from_millis(trip.parse()?));
     // `rclone` signs the address, or nothing of the body.
     double.ignore_signatures();
     writeln!(std::io::stdout(), "{}", double.url)?;

@@ -14,7 +14,7 @@ fn the_bench_measures_a_state_and_a_bucket() {
     for line in [
         "state of 10,000, SQLite: load",
         "state of 10,000, S3 JSON: commit 5,000",
-        "1,000 notes to S3, 8 conn.",
+        "1,000 notes to S3, 0 ms, 8 conn.",
     ] {
         assert!(said.contains(line), "no '{line}' in\n{said}");
     }

@@ -17,6 +17,8 @@ use crate::child::Memory;
 use crate::table::{Aim, Line, Table, Unit};
 
 const ROUNDS: usize = 9;
+/// To the service and to the bucket: shows how many requests wait for one another.
+const TRIP: Duration = Duration::from_millis(20);
 const NOTES: u64 = 100;
 /// What an invocation may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -92,6 +94,14 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
         })?;
     }
     table.add(Line {
+        what: "Lambda: warm event without change, 20 ms to all".to_owned(),
+        measured: Some(far_away(&stage, &ours, &event).await? * 1e3),
+        unit: Unit::Millis,
+        bound: Some(TRIP.as_secs_f64() * 1e3),
+        beside: "one round trip".to_owned(),
+        ..Line::default()
+    })?;
+    table.add(Line {
         what: "Lambda: zip".to_owned(),
         measured: Some(zipped(&ours)?),
         unit: Unit::ZipMegabytes,
@@ -132,6 +142,21 @@ async fn times(setup: Setup, event: &Value) -> Result<Times> {
             .peak_rss()
             .map(|bytes| bytes as f64 / f64::from(1 << 20)),
     })
+}
+
+/// An event without change where every request takes a round trip, in seconds.
+async fn far_away(stage: &Stage, program: &Path, event: &Value) -> Result<f64> {
+    let function = stage.function(program).start().await;
+    answered(function.invoke(event.clone(), LIMIT).await)?;
+    stage.service.faults().set_latency(TRIP);
+    stage.double().delay(TRIP);
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        answered(function.invoke(event.clone(), LIMIT).await)?;
+        rounds.push(began.elapsed().as_secs_f64());
+    }
+    Ok(median(rounds, |time| *time))
 }
 
 fn answered(outcome: Outcome) -> Result<()> {

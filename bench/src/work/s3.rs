@@ -12,7 +12,8 @@ use crate::bed::{Bed, Home};
 use crate::bucket::Bucket;
 use crate::table::{Against, Aim, Line, Table, Unit};
 
-const NOTES: u64 = 10_000;
+/// Notes, and the round trip to the service and to the bucket in milliseconds.
+const CELLS: [(u64, u64); 2] = [(10_000, 0), (2_000, 20)];
 const BYTES: usize = 2048;
 const CONNECTIONS: usize = 8;
 /// Puts side by side: the engine's own number, and what `rclone` and the bare loop are given.
@@ -21,9 +22,18 @@ const PUTS: usize = 16;
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
-    let notes = bed.size(NOTES);
+    for cell in CELLS {
+        first_pull(bed, table, cell).await?;
+    }
+    Ok(())
+}
+
+async fn first_pull(bed: &mut Bed, table: &mut Table, (full, trip): (u64, u64)) -> Result<()> {
+    let notes = bed.size(full);
+    let trip = Duration::from_millis(trip);
     let (home, _) = bed.notes(notes, BYTES)?;
-    let bucket = Bucket::start().await?;
+    let bucket = Bucket::far_away(trip).await?;
+    bed.server.faults().set_latency(trip);
     let ceiling = bed
         .puts(&home, PUTS, bucket.address(), notes as usize, BYTES)
         .await?;
@@ -32,7 +42,11 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
         .await?;
     let rate = |seconds: f64| notes as f64 / seconds;
     let line = Line {
-        what: format!("{} notes to S3, {CONNECTIONS} conn.", thousands(notes)),
+        what: format!(
+            "{} notes to S3, {} ms, {CONNECTIONS} conn.",
+            thousands(notes),
+            trip.as_millis()
+        ),
         measured: Some(rate(ran.result.wall)),
         unit: Unit::Puts,
         memory: ran.memory,
@@ -46,6 +60,7 @@ pub(super) async fn measure(bed: &mut Bed, table: &mut Table) -> Result<()> {
     })?;
 
     let folder = bed.sync(&home, CONNECTIONS, false).await?;
+    bed.server.faults().set_latency(Duration::ZERO);
     let copied = rclone(&bucket, &home).await;
     bed.drop_vault(&home)?;
     let mut line = Line {

@@ -60,6 +60,8 @@ struct World {
     sent: u64,
     /// How far the service's clock is ahead of this machine's.
     ahead: Duration,
+    /// How long every answer takes.
+    delay: Duration,
     /// How many entries a page of a listing has at most; 0 for S3's own limit.
     page: usize,
     /// The account that owns the bucket, if requests must name it.
@@ -249,6 +251,10 @@ impl Double {
             body,
         };
         let (fault, answered) = self.world().serve(bucket, &asked);
+        let delay = self.world().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         match (fault, answered) {
             (Some(How::LoseReply), _) => Err(Broken),
             (Some(How::HangMidway), answer) => Ok(answer.map(|body| {

@@ -130,6 +130,11 @@ impl Double {
         object.headers.remove("x-amz-checksum-sha256");
     }
 
+    /// Makes every answer take so long from now on, as over a long line.
+    pub fn delay(&self, time: Duration) {
+        self.world().delay = time;
+    }
+
     /// Lets time pass for the service: everything there is older by so much.
     pub fn pass(&self, time: Duration) {
         self.world().ahead += time;
