@@ -23,7 +23,7 @@ use crate::progress::Event;
 use crate::record::{Change, Record};
 use crate::report::{Problem, ProblemKind};
 use crate::state::{Entry, FileEntry};
-use crate::store::{FileMeta, Found, StoreError, StoreErrorKind, VaultStore};
+use crate::store::{FileMeta, Found, Stamp, StoreError, StoreErrorKind, VaultStore};
 
 /// What a run has done so far.
 #[derive(Debug, Default)]
@@ -134,7 +134,16 @@ impl Applier {
     }
 
     async fn create_folder(&mut self, path: VaultPath, uid: Uid) -> Result<(), SyncError> {
-        match self.placer.store.create_folder(&path).await {
+        let store = &self.placer.store;
+        let mut created = store.create_folder(&path).await;
+        if let Err(error) = &created
+            && !error.kind.ends_all()
+            && let Ok(Found::Folder) = store.inspect(&path, None).await
+        {
+            // Its reply was all that was lost.
+            created = Ok(());
+        }
+        match created {
             Ok(()) => {
                 self.ledger.set(path, Entry::Folder { uid });
                 self.ledger.done(uid);
@@ -205,39 +214,46 @@ impl Applier {
             from_stamp,
             moved_by,
         } = reuse;
+        let placer = Arc::clone(&self.placer);
         let meta = target.meta();
-        match self
-            .placer
-            .store
-            .rename(&from, &from_stamp, &target.path, &meta)
-            .await
-        {
+        let renamed = placer.store.rename(&from, &from_stamp, &target.path, &meta);
+        let error = match renamed.await {
             Ok(stamp) => {
-                self.tally.moved += 1;
-                self.placer.progress.event(Event::Moved(&target.path));
+                self.moved(&target, stamp);
                 self.ledger.forget(from);
-                self.ledger.placed(&target, stamp);
                 if let Some(uid) = moved_by {
                     self.ledger.done(uid);
                 }
+                return Ok(());
             }
-            Err(error) => {
+            Err(error) => error,
+        };
+        let done = placer.done_all_the_same(&target, &target.over, &error);
+        match done.await {
+            Some(stamp) => self.moved(&target, stamp),
+            None => {
                 self.survive(&error)?;
                 downloads.push(Download {
                     target,
                     also: Vec::new(),
                 });
-                let uid = moved_by.unwrap_or_default();
-                let retire = self.placer.mode.retire();
-                removals.push(Removal {
-                    path: from,
-                    uid,
-                    stamp: from_stamp,
-                    retire,
-                });
             }
         }
+        let uid = moved_by.unwrap_or_default();
+        let retire = placer.mode.retire();
+        removals.push(Removal {
+            path: from,
+            uid,
+            stamp: from_stamp,
+            retire,
+        });
         Ok(())
+    }
+
+    fn moved(&mut self, target: &Target, stamp: Stamp) {
+        self.tally.moved += 1;
+        self.placer.progress.event(Event::Moved(&target.path));
+        self.ledger.placed(target, stamp);
     }
 
     /// Copies one file; `false` if its source turned out to be something else.
@@ -266,9 +282,7 @@ impl Applier {
         }
         match self.placer.place(target, staged).await {
             Ok(stamp) => {
-                self.tally.moved += 1;
-                self.placer.progress.event(Event::Moved(&target.path));
-                self.ledger.placed(target, stamp);
+                self.moved(target, stamp);
             }
             Err(error) => {
                 self.survive(&error)?;
@@ -359,12 +373,10 @@ impl Applier {
 
     /// Lets a run go on after one file's failure, but not after one that every file would meet.
     fn survive(&self, error: &StoreError) -> Result<(), SyncError> {
-        match error.kind {
-            StoreErrorKind::Full | StoreErrorKind::Unusable | StoreErrorKind::Busy => {
-                Err(StoreError::new(error.kind, error.message.clone()).into())
-            }
-            _ => Ok(()),
+        if error.kind.ends_all() {
+            return Err(StoreError::new(error.kind, error.message.clone()).into());
         }
+        Ok(())
     }
 
     fn failed(&mut self, record: Record, error: &StoreError) {

@@ -411,6 +411,13 @@ pub enum StoreErrorKind {
     Other,
 }
 
+impl StoreErrorKind {
+    /// Whether every other file would meet it too.
+    pub fn ends_all(self) -> bool {
+        matches!(self, Self::Full | Self::Unusable | Self::Busy)
+    }
+}
+
 impl StoreError {
     /// Makes an error.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {

@@ -17,6 +17,9 @@ use crate::transfer::{self, Arrival, Context, Outcome};
 /// How many staged files may wait for their batch. They lie at the destination, not in memory.
 const WAITING: usize = 256;
 
+/// What lies staged, and whether it was fetched for this very target.
+type Waiting = (Target, Staged, bool);
+
 impl Applier {
     pub(super) async fn download(
         &mut self,
@@ -44,9 +47,12 @@ impl Applier {
         let transfer = transfer::run(context, remote.client, downloads);
         let receive = async {
             let result = self.receive(&mut arrivals).await;
-            // Whoever still sends must not wait for a receiver that has given up.
+            // Whoever still sends must not wait for a receiver that has given up. What is in its
+            // place already is noted all the same.
             stop.cancel();
-            while arrivals.recv().await.is_some() {}
+            while let Some(arrival) = arrivals.recv().await {
+                let _ = self.take(arrival);
+            }
             result
         };
         let (transferred, received) = tokio::join!(transfer, receive);
@@ -61,7 +67,7 @@ impl Applier {
     }
 
     async fn receive(&mut self, arrivals: &mut mpsc::Receiver<Arrival>) -> Result<(), SyncError> {
-        let mut batch: Vec<(Target, Staged, bool)> = Vec::new();
+        let mut batch = Vec::new();
         loop {
             let due = self.ledger.due();
             let arrival = tokio::select! {
@@ -71,37 +77,17 @@ impl Applier {
                     continue;
                 }
             };
-            let Some(Arrival {
-                target,
-                fetched,
-                outcome,
-            }) = arrival
-            else {
+            let Some(arrival) = arrival else {
                 break;
             };
-            match outcome {
-                Outcome::Staged(staged) => batch.push((target, staged, fetched)),
-                Outcome::Placed(stamp) => {
-                    self.arrived(&target, stamp, fetched);
-                    self.ledger.commit_if_due().await?;
+            match self.take(arrival) {
+                Ok(Some(staged)) => batch.push(staged),
+                Ok(None) => self.ledger.commit_if_due().await?,
+                Err(end) => {
+                    // What lies staged is whole and checked: it still goes to its place.
+                    self.publish(&mut batch).await?;
+                    return Err(end);
                 }
-                Outcome::Store(error) => {
-                    if let Err(end) = self.survive(&error) {
-                        // What lies staged is whole and checked: it still goes to its place.
-                        self.publish(&mut batch).await?;
-                        return Err(end);
-                    }
-                    self.target_failed(&target, &error);
-                }
-                Outcome::Failed(message) => {
-                    let path = &target.path;
-                    self.placer.progress.event(Event::Failed {
-                        path,
-                        message: &message,
-                    });
-                    self.ledger.failed(&target, message);
-                }
-                Outcome::Unfinished { whole } => self.ledger.unfinished(&target, whole),
             }
             if batch.len() >= self.ledger.batch_size() {
                 self.publish(&mut batch).await?;
@@ -110,7 +96,34 @@ impl Applier {
         self.publish(&mut batch).await
     }
 
-    async fn publish(&mut self, batch: &mut Vec<(Target, Staged, bool)>) -> Result<(), SyncError> {
+    /// Notes what became of a target. One that is staged comes back: a note of intent comes first.
+    fn take(&mut self, arrival: Arrival) -> Result<Option<Waiting>, SyncError> {
+        let Arrival {
+            target,
+            fetched,
+            outcome,
+        } = arrival;
+        match outcome {
+            Outcome::Staged(staged) => return Ok(Some((target, staged, fetched))),
+            Outcome::Placed(stamp) => self.arrived(&target, stamp, fetched),
+            Outcome::Store(error) => {
+                self.survive(&error)?;
+                self.target_failed(&target, &error);
+            }
+            Outcome::Failed(message) => {
+                let path = &target.path;
+                self.placer.progress.event(Event::Failed {
+                    path,
+                    message: &message,
+                });
+                self.ledger.failed(&target, message);
+            }
+            Outcome::Unfinished { whole } => self.ledger.unfinished(&target, whole),
+        }
+        Ok(None)
+    }
+
+    async fn publish(&mut self, batch: &mut Vec<Waiting>) -> Result<(), SyncError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -136,10 +149,9 @@ impl Applier {
             self.tally.downloaded += 1;
             self.tally.bytes += target.size();
             self.placer.progress.event(Event::Downloaded(&target.path));
+            self.ledger.placed(target, stamp);
         } else {
-            self.tally.moved += 1;
-            self.placer.progress.event(Event::Moved(&target.path));
+            self.moved(target, stamp);
         }
-        self.ledger.placed(target, stamp);
     }
 }

@@ -14,9 +14,9 @@ use obsync_core::{StateStore as _, VaultStore as _};
 
 use crate::bench::Bench;
 
-/// A vault with a past and changes of every kind to come.
-async fn eventful(bench: &mut Bench) {
-    bench.store = MemoryVaultStore::new();
+/// A vault with a past and changes of every kind to come, at an empty store.
+pub(crate) async fn eventful(bench: &mut Bench, store: MemoryVaultStore) {
+    bench.store = store;
     bench.state = MemoryStateStore::new();
     bench
         .server
@@ -54,7 +54,7 @@ async fn eventful(bench: &mut Bench) {
     bench.put("new two.md", "new");
 }
 
-async fn outcome(bench: &Bench) -> (BTreeMap<String, Bytes>, u64, u64) {
+pub(crate) async fn outcome(bench: &Bench) -> (BTreeMap<String, Bytes>, u64, u64) {
     let header = bench.state.header().await.unwrap();
     (
         bench.store.files(),
@@ -67,7 +67,7 @@ async fn crash_everywhere(mode: Mode, full: bool) {
     let mut bench = Bench::new().await;
     bench.options.batch_size = 3;
     bench.options.mode = mode;
-    eventful(&mut bench).await;
+    eventful(&mut bench, MemoryVaultStore::new()).await;
     bench.options.full = full;
     let counting = Faults::none();
     run_under(&bench, &counting).await;
@@ -83,7 +83,7 @@ async fn crash_everywhere(mode: Mode, full: bool) {
             (When::After, true),
         ] {
             bench.options.full = false;
-            eventful(&mut bench).await;
+            eventful(&mut bench, MemoryVaultStore::new()).await;
             bench.options.full = full;
             let faults = Faults::crash(n, when);
             run_under(&bench, &faults).await;
@@ -114,7 +114,7 @@ async fn crash_everywhere(mode: Mode, full: bool) {
     }
 }
 
-async fn run_under(bench: &Bench, faults: &Faults) {
+pub(crate) async fn run_under(bench: &Bench, faults: &Faults) {
     let store = FailingVaultStore::new(bench.store.clone(), faults.clone());
     let state = FailingStateStore::new(bench.state.clone(), faults.clone());
     let _ = bench.run_with(Arc::new(store), Arc::new(state)).run().await;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use obsidian_sync::ContentHash;
 
-use super::{Faults, Op, effect, gone};
+use super::{End, Faults, Op, effect, gone};
 use crate::path::{PathProblem, VaultPath};
 use crate::store::{
     Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,
@@ -177,8 +177,8 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         expect: &Expect,
         retire: Retire,
     ) -> Result<Stamp, PublishError> {
-        let crash = match self.faults.enter(Op::Publish, Some(&staged.path)) {
-            Ok(crash) => crash,
+        let end = match self.faults.enter(Op::Publish, Some(&staged.path)) {
+            Ok(end) => end,
             Err(error) => {
                 return Err(PublishError {
                     staged: Some(staged),
@@ -187,7 +187,7 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
             }
         };
         let done = self.inner.publish(staged, expect, retire).await;
-        self.faults.leave(crash).map_err(|error| PublishError {
+        self.faults.leave(end).map_err(|error| PublishError {
             staged: None,
             error,
         })?;
@@ -232,12 +232,12 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         let mut crash = false;
         let mut entered = Vec::with_capacity(removals.len());
         for (path, ..) in removals {
-            entered.push(match crash {
+            let end = match crash {
                 true => Err(gone()),
-                false => self.faults.enter(Op::RemoveFile, Some(path)).map(|last| {
-                    crash = last;
-                }),
-            });
+                false => self.faults.enter(Op::RemoveFile, Some(path)),
+            };
+            crash |= matches!(end, Ok(End::Crash));
+            entered.push(end);
         }
         let allowed: Vec<_> = entered
             .iter()
@@ -246,11 +246,12 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
             .map(|(_, removal)| *removal)
             .collect();
         let mut done = self.inner.remove_files(&allowed).await.into_iter();
-        let left = self.faults.leave(crash).is_err();
         let results = entered.into_iter().map(|entered| {
-            entered?;
+            let end = entered?;
             let done = done.next().unwrap_or_else(|| Err(gone()));
-            if left { Err(gone()) } else { done }
+            self.faults.leave(end)?;
+            // What came before a crash has happened, too, and nobody learns of it.
+            if crash { Err(gone()) } else { done }
         });
         results.collect()
     }
