@@ -10,7 +10,7 @@ use obsidian_sync::crypto::VaultCipher;
 use obsidian_sync::{EncryptionVersion, Millis, Token, Uid, Vault, VaultId};
 use obsync_core::clock::FixedClock;
 use obsync_core::memory::{MemoryStateStore, MemoryVaultStore};
-use obsync_core::progress::Silent;
+use obsync_core::progress::{Event, Progress, Silent};
 use obsync_core::report::Report;
 use obsync_core::{Budget, StateStore, SyncError, SyncOptions, SyncRun, VaultStore};
 use obsync_devserver::{DevServer, VaultSpec};
@@ -214,8 +214,44 @@ impl Bench {
 #[derive(Default)]
 pub(crate) struct Recorder(pub(crate) Mutex<Vec<String>>);
 
-impl obsync_core::progress::Progress for Recorder {
-    fn event(&self, event: obsync_core::progress::Event<'_>) {
+impl Progress for Recorder {
+    fn event(&self, event: Event<'_>) {
         self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+type Glance = Box<dyn Fn(&Event<'_>) -> bool + Send + Sync>;
+type Deed = Box<dyn FnOnce() + Send>;
+
+/// Does something in the middle of a run: at the first event of a kind.
+pub(crate) struct Once {
+    at: Glance,
+    deed: Mutex<Option<Deed>>,
+}
+
+impl Once {
+    pub(crate) fn at(
+        at: impl Fn(&Event<'_>) -> bool + Send + Sync + 'static,
+        deed: impl FnOnce() + Send + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            at: Box::new(at),
+            deed: Mutex::new(Some(Box::new(deed))),
+        })
+    }
+
+    /// Whether it was done.
+    pub(crate) fn done(&self) -> bool {
+        self.deed.lock().unwrap().is_none()
+    }
+}
+
+impl Progress for Once {
+    fn event(&self, event: Event<'_>) {
+        if (self.at)(&event)
+            && let Some(deed) = self.deed.lock().unwrap().take()
+        {
+            deed();
+        }
     }
 }
