@@ -43,6 +43,8 @@ pub struct SyncOptions {
     pub max_delete: MaxDelete,
     /// Most connections, 1 to 16.
     pub connections: usize,
+    /// How many bytes of memory the vault's list of records may take while it is read.
+    pub most_backlog: u64,
     /// Files per checkpoint; a second since the last also makes one.
     pub batch_size: usize,
     /// This device's name, for conflicted copies.
@@ -63,6 +65,8 @@ impl Default for SyncOptions {
             doubted: Arc::default(),
             max_delete: MaxDelete::default(),
             connections: 4,
+            // Millions of records.
+            most_backlog: 1024 * 1024 * 1024,
             batch_size: 50,
             device: "obsync".to_owned(),
             finishing: Duration::ZERO,

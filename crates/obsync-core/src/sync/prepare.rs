@@ -212,7 +212,8 @@ impl SyncRun {
             self.progress.event(Event::Connecting);
             let once = async {
                 let mut client = self.connector.connect(version, initial).await?;
-                let feed = feed::read(&mut client, &self.cipher, initial, &*self.progress).await?;
+                let most = self.options.most_backlog;
+                let feed = feed::read(&mut client, &self.cipher, most, &*self.progress).await?;
                 Ok::<_, Error>((client, feed))
             };
             let error = tokio::select! {

@@ -8,6 +8,7 @@ mod crash;
 mod edits;
 mod endings;
 mod failures;
+mod feeds;
 mod guards;
 mod hostile;
 mod network;

@@ -82,8 +82,8 @@ pub(super) fn frames(input: &[u8]) {
 
 /// A backlog, one record a line.
 pub(super) fn records(input: &[u8]) {
-    for (cipher, initial) in CIPHERS.iter().zip([true, false, false]) {
-        let mut collector = Collector::new(cipher, initial);
+    for cipher in CIPHERS.iter() {
+        let mut collector = Collector::new(cipher);
         let mut taken = 0;
         for line in input.split(|&byte| byte == b'\n') {
             if let Ok(raw) = serde_json::from_slice::<RawRecord>(line) {
