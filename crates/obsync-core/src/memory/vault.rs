@@ -59,7 +59,8 @@ impl MemoryVaultStore {
         store
     }
 
-    /// An empty store whose files are taken to bear a mark of whose they are, as a bucket's do.
+    /// An empty store like a bucket: its files are taken to bear a mark of whose they are, and its folders
+    /// to be nothing by themselves.
     pub fn with_marks() -> Self {
         let store = Self::default();
         lock(&store.tree).marks = true;
@@ -137,6 +138,10 @@ impl VaultStore for MemoryVaultStore {
             Some(_) => tree.folding,
             None => Folding::default(),
         }
+    }
+
+    fn has_folders(&self) -> bool {
+        !lock(&self.tree).marks
     }
 
     fn marks_own_files(&self) -> bool {

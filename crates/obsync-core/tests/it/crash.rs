@@ -115,9 +115,7 @@ async fn crash_everywhere(mode: Mode, full: bool) {
 }
 
 pub(crate) async fn run_under(bench: &Bench, faults: &Faults) {
-    let store = FailingVaultStore::new(bench.store.clone(), faults.clone());
-    let state = FailingStateStore::new(bench.state.clone(), faults.clone());
-    let _ = bench.run_with(Arc::new(store), Arc::new(state)).run().await;
+    let _ = bench.run_under(faults).run().await;
 }
 
 #[tokio::test]

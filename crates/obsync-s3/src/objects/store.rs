@@ -14,7 +14,7 @@ use obsync_core::{
 use serde::{Deserialize, Serialize};
 
 use super::looks::Look;
-use super::upload::{Waiting, Writer};
+use super::upload::{self, Waiting, Writer};
 use super::{S3VaultStore, changed, file};
 use crate::bucket::Ask;
 use crate::fault::Fault;
@@ -254,6 +254,10 @@ impl VaultStore for S3VaultStore {
         meta: &FileMeta,
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
         self.writer(path, Some(meta.clone())).await
+    }
+
+    fn stream_memory(&self) -> u64 {
+        upload::HELD
     }
 
     async fn stage_copy(

@@ -17,6 +17,8 @@ use crate::wire::with_headers;
 
 /// How large a part is: S3 wants at least 5 MiB of all but the last, and takes 10,000.
 const PART: usize = 8 * 1024 * 1024;
+/// The most that a writer holds: almost a part, and the piece that makes it one.
+pub(super) const HELD: u64 = (PART + obsidian_sync::wire::PIECE_SIZE) as u64;
 
 /// What lies staged.
 pub(super) enum Waiting {

@@ -1,6 +1,7 @@
 //! Stores that fail on purpose: before or after the n-th effect, once or, as a crash would, for good;
-//! or once at a chosen operation.
+//! or once at a chosen operation. They can be slow, and count what goes on side by side.
 
+mod pace;
 mod state;
 mod vault;
 
@@ -15,7 +16,7 @@ use crate::path::VaultPath;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// An operation with an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Each is the call of that name.
 pub enum Op {
     SetIdentity,
@@ -67,8 +68,10 @@ struct Plan {
     fail: Option<(u64, When, StoreErrorKind)>,
     crashed: bool,
     failed: bool,
+    panic: Option<Op>,
     once: Vec<(Op, Option<String>, StoreErrorKind)>,
     trace: Vec<String>,
+    pace: pace::Pace,
 }
 
 impl fmt::Debug for Faults {
@@ -103,6 +106,11 @@ impl Faults {
     /// Fails the next `op`, of `path` or of any, once, before its effect.
     pub fn fail_next(&self, op: Op, path: Option<&str>, kind: StoreErrorKind) {
         lock(&self.0).once.push((op, path.map(str::to_owned), kind));
+    }
+
+    /// Panics at the next `op`: a bug in a store.
+    pub fn panic_at(&self, op: Op) {
+        lock(&self.0).panic = Some(op);
     }
 
     /// How many effects there were.
@@ -140,6 +148,7 @@ impl Faults {
         if plan.crashed {
             return Err(gone());
         }
+        assert!(plan.panic != Some(op), "injected panic");
         let path = path.map(VaultPath::as_str);
         plan.trace.push(
             format!("{op:?} {}", path.unwrap_or_default())
@@ -195,7 +204,9 @@ fn gone() -> StoreError {
 macro_rules! effect {
     ($faults:expr, $op:expr, $path:expr, $call:expr) => {{
         let end = $faults.enter($op, $path)?;
+        let running = $faults.begin($op).await;
         let done = $call;
+        drop(running);
         $faults.leave(end)?;
         done
     }};

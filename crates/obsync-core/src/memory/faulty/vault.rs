@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use obsidian_sync::ContentHash;
 
+use super::pace::Running;
 use super::{End, Faults, Op, effect, gone};
 use crate::path::{PathProblem, VaultPath};
 use crate::store::{
@@ -30,10 +31,30 @@ impl<S> FailingVaultStore<S> {
     }
 }
 
+impl<S: VaultStore> FailingVaultStore<S> {
+    async fn writer(
+        &self,
+        path: &VaultPath,
+        staged: impl Future<Output = Result<Box<dyn StagedWriter>, StoreError>> + Send,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        let end = self.faults.enter(Op::StageStream, Some(path))?;
+        let open = self.faults.begin(Op::StageStream).await;
+        let inner = staged.await;
+        self.faults.leave(end)?;
+        Ok(Box::new(FailingWriter {
+            inner: inner?,
+            path: path.clone(),
+            faults: self.faults.clone(),
+            _open: open,
+        }))
+    }
+}
+
 struct FailingWriter {
     inner: Box<dyn StagedWriter>,
     path: VaultPath,
     faults: Faults,
+    _open: Running,
 }
 
 #[async_trait]
@@ -138,12 +159,7 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         size: u64,
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
         let staged = self.inner.stage_stream(path, size);
-        let inner = effect!(self.faults, Op::StageStream, Some(path), staged.await)?;
-        Ok(Box::new(FailingWriter {
-            inner,
-            path: path.clone(),
-            faults: self.faults.clone(),
-        }))
+        self.writer(path, staged).await
     }
 
     async fn stage_stream_of(
@@ -152,12 +168,11 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         meta: &FileMeta,
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
         let staged = self.inner.stage_stream_of(path, meta);
-        let inner = effect!(self.faults, Op::StageStream, Some(path), staged.await)?;
-        Ok(Box::new(FailingWriter {
-            inner,
-            path: path.clone(),
-            faults: self.faults.clone(),
-        }))
+        self.writer(path, staged).await
+    }
+
+    fn stream_memory(&self) -> u64 {
+        self.inner.stream_memory().max(self.faults.held())
     }
 
     async fn stage_copy(
@@ -186,7 +201,9 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
                 });
             }
         };
+        let running = self.faults.begin(Op::Publish).await;
         let done = self.inner.publish(staged, expect, retire).await;
+        drop(running);
         self.faults.leave(end).map_err(|error| PublishError {
             staged: None,
             error,
