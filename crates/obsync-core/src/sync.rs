@@ -11,7 +11,7 @@ use obsidian_sync::crypto::VaultCipher;
 use obsidian_sync::{VaultId, VaultVersion};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Applier, Remote, Tally};
+use crate::apply::{Applier, Tally};
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::commit::{CursorRule, Ledger, Opening};
@@ -25,6 +25,7 @@ use crate::progress::{Event, Progress};
 use crate::report::{Problem, ProblemKind, Report, Status};
 use crate::state::{Advance, LastError, RunStatus, StateStore};
 use crate::store::{StoreError, StoreErrorKind, VaultStore};
+use crate::transfer::Remote;
 use prepare::Prepared;
 
 /// What a run is to do.
@@ -254,13 +255,12 @@ impl SyncRun {
         let remote = Remote {
             connector: self.connector.clone(),
             cipher: self.cipher.clone(),
-            client: prepared.client,
             version: feed_version,
             connections: self.options.connections,
             budget: self.budget.clone(),
             finishing: self.options.finishing,
         };
-        let applied = applier.apply(plan, remote).await;
+        let applied = applier.apply(plan, remote, prepared.client).await;
         let closed = match tokio::time::timeout(self.options.closing, applier.ledger.close()).await
         {
             Ok(closed) => closed.map_err(SyncError::from),

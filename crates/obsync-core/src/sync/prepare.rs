@@ -17,6 +17,7 @@ use crate::path::VaultPath;
 use crate::plan::{self, Basis, Input, Mode, Plan};
 use crate::progress::Event;
 use crate::state::{Counts, Entry, Header, Unapplied};
+use crate::transfer::Idle;
 
 /// What a run knows before it changes anything.
 pub(super) struct Prepared {
@@ -25,7 +26,7 @@ pub(super) struct Prepared {
     /// The header as this run wants it.
     pub(super) header: Header,
     pub(super) counts: Counts,
-    pub(super) client: SyncClient,
+    pub(super) client: Idle,
     pub(super) plan: Plan,
     pub(super) basis: Basis,
     pub(super) feed_version: VaultVersion,
@@ -78,6 +79,8 @@ impl SyncRun {
             basis,
             reset,
         } = self.fed(&stored, highest, full).await?;
+        // Looking and planning may take long.
+        let client = Idle::new(client);
         if reset {
             let note = "the service's copy of this vault was restored or re-created: \
                         comparing everything";

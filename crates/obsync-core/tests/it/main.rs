@@ -14,6 +14,8 @@ mod hostile;
 mod network;
 mod plans;
 mod promises;
+mod side_by_side;
 mod stuck;
 mod unfinished;
 mod verify;
+mod waiting;
