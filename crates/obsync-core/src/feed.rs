@@ -29,6 +29,8 @@ pub struct Feed {
     pub cleared: Vec<String>,
     /// The vault's version after these records.
     pub version: VaultVersion,
+    /// Whether the service told that version. Where it did not, it may be higher.
+    pub told: bool,
     /// The highest uid among them; 0 if there is none.
     pub highest: Uid,
     /// How many records were read.
@@ -160,11 +162,13 @@ impl<'a> Collector<'a> {
         self.bytes
     }
 
-    /// Ends with the version that `ready` announced.
-    pub fn finish(self, version: VaultVersion) -> Feed {
+    /// Ends with the version that `ready` announced, if it did.
+    pub fn finish(self, version: impl Into<Option<VaultVersion>>) -> Feed {
+        let version = version.into();
         let mut feed = Feed {
+            told: version.is_some(),
             // A version above the highest uid counts; one below it would be a contradiction.
-            version: version.max(self.highest.into()),
+            version: version.unwrap_or_default().max(self.highest.into()),
             highest: self.highest,
             count: self.count,
             records: Vec::with_capacity(self.latest.len()),
@@ -196,6 +200,13 @@ fn footprint(name: &str, item: &Item) -> u64 {
 }
 
 impl Feed {
+    /// Takes the version to be at least this one, unless the service told it.
+    pub fn assume(&mut self, known: VaultVersion) {
+        if !self.told {
+            self.version = self.version.max(known);
+        }
+    }
+
     /// Adds records that earlier runs could not apply, where the service said nothing newer.
     pub fn retry(&mut self, unapplied: &[Unapplied]) {
         let usable = self.records.iter().map(|record| record.path.as_str());

@@ -175,9 +175,11 @@ impl SyncRun {
         full: bool,
     ) -> Result<Fed, SyncError> {
         let first = stored.cursor == VaultVersion(0);
+        let known = stored.cursor.max(highest);
         if full || first {
-            let (client, feed) = self.feed(VaultVersion(0)).await?;
-            let reset = feed.version < stored.cursor.max(highest);
+            let (client, mut feed) = self.feed(VaultVersion(0)).await?;
+            feed.assume(known);
+            let reset = feed.version < known;
             return Ok(Fed {
                 client,
                 feed,
@@ -185,8 +187,9 @@ impl SyncRun {
                 reset,
             });
         }
-        let (client, feed) = self.feed(stored.cursor).await?;
-        if feed.version >= stored.cursor.max(highest) {
+        let (client, mut feed) = self.feed(stored.cursor).await?;
+        feed.assume(known);
+        if feed.version >= known {
             return Ok(Fed {
                 client,
                 feed,

@@ -86,3 +86,30 @@ async fn a_list_that_is_too_large_for_the_memory_is_refused() {
     bench.sync().await;
     bench.expect_same();
 }
+
+/// A service that does not say how far it is has not been restored, and has no news by that.
+#[tokio::test]
+async fn a_version_that_is_not_told_is_the_one_that_is_known() {
+    let mut bench = Bench::new().await;
+    let silent = Action::Say(r#"{"op":"ready"}"#.into());
+    let fault = Fault::new(Point::Ready, silent);
+    bench.server.faults().set(fault).unwrap();
+    bench.put("a.md", "A");
+    bench.put("b.md", "B");
+    bench.delete("b.md");
+    bench.sync().await;
+    // A first list has no deletions, and nobody said that one was the last word.
+    assert_eq!(bench.sync().await.cursor.0, 3);
+    let commits = bench.state.commits();
+    for full in [false, true, false] {
+        bench.options.full = full;
+        let report = bench.sync().await;
+        assert!(report.notes.is_empty(), "{report:?}");
+        assert_eq!(bench.state.commits(), commits, "nothing is new");
+    }
+    bench.put("c.md", "C");
+    bench.delete("a.md");
+    assert_eq!(bench.sync().await.cursor.0, 5);
+    bench.expect_same();
+    assert!(bench.sync().await.notes.is_empty());
+}
