@@ -69,6 +69,7 @@ struct Plan {
     crashed: bool,
     failed: bool,
     panic: Option<Op>,
+    unreadable: Vec<String>,
     once: Vec<(Op, Option<String>, StoreErrorKind)>,
     trace: Vec<String>,
     pace: pace::Pace,
@@ -108,6 +109,11 @@ impl Faults {
         lock(&self.0).once.push((op, path.map(str::to_owned), kind));
     }
 
+    /// Lets nobody read the content of a file.
+    pub fn unreadable(&self, path: &str) {
+        lock(&self.0).unreadable.push(path.to_owned());
+    }
+
     /// Panics at the next `op`: a bug in a store.
     pub fn panic_at(&self, op: Op) {
         lock(&self.0).panic = Some(op);
@@ -139,6 +145,16 @@ impl Faults {
             Err(gone())
         } else {
             Ok(())
+        }
+    }
+
+    /// Called by each call that reads content.
+    fn readable(&self, path: &VaultPath) -> Result<(), StoreError> {
+        self.alive()?;
+        let unreadable = &lock(&self.0).unreadable;
+        match unreadable.iter().any(|denied| denied == path.as_str()) {
+            true => Err(injected(StoreErrorKind::Denied)),
+            false => Ok(()),
         }
     }
 

@@ -130,7 +130,7 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
     }
 
     async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
-        self.faults.alive()?;
+        self.faults.readable(path)?;
         self.inner.hash(path).await
     }
 
