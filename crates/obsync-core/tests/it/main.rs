@@ -16,6 +16,7 @@ mod plans;
 mod promises;
 mod side_by_side;
 mod stuck;
+mod told;
 mod unfinished;
 mod verify;
 mod waiting;
