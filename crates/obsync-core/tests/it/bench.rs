@@ -71,17 +71,11 @@ impl Bench {
                 ..SyncOptions::default()
             },
             stop: CancellationToken::new(),
-            // So long that a busy machine never meets it; where the service hangs, see `hasty`.
+            // So long that a busy machine never meets it; where the service hangs, see `flight`.
             patience: Duration::from_secs(60),
             server,
             vault,
         }
-    }
-
-    /// Waits only moments for a service that hangs.
-    pub(crate) fn hasty(mut self) -> Self {
-        self.patience = Duration::from_millis(400);
-        self
     }
 
     pub(crate) fn put(&self, path: &str, content: &str) -> Uid {
