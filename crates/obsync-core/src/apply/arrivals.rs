@@ -89,11 +89,11 @@ impl Applier {
             let Some(arrival) = arrival else {
                 break;
             };
-            let mut due = false;
+            let mut at_once = false;
             match self.take(arrival).await {
                 Ok(Some(waiting)) => {
                     // Others wait for it, and connections for them.
-                    due = waiting.rest.is_some();
+                    at_once = waiting.rest.is_some();
                     batch.push(waiting);
                 }
                 Ok(None) => self.ledger.commit_if_due().await?,
@@ -103,7 +103,7 @@ impl Applier {
                     return Err(end);
                 }
             }
-            if due || batch.len() >= self.ledger.batch_size() {
+            if at_once || batch.len() >= self.ledger.batch_size() {
                 self.publish(&mut batch).await?;
             }
         }
