@@ -5,6 +5,7 @@ use obsidian_sync::client::SyncClient;
 use obsidian_sync::{Error, Kind};
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 /// An open connection that waits for its work, and is kept alive meanwhile.
 #[derive(Debug)]
@@ -16,11 +17,12 @@ pub(crate) struct Idle {
 impl Idle {
     pub(crate) fn new(mut client: SyncClient) -> Self {
         let (wanted, work) = oneshot::channel();
-        let task = tokio::spawn(async move {
+        let waiting = async move {
             // Dropped or sent: somebody wants it.
             let _ = meanwhile(&mut client, work).await?;
             Ok(client)
-        });
+        };
+        let task = tokio::spawn(waiting.in_current_span());
         Self {
             task: AbortOnDropHandle::new(task),
             wanted,

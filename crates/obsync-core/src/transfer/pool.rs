@@ -11,6 +11,7 @@ use obsidian_sync::client::SyncClient;
 use obsidian_sync::{Error, RetryKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::Context;
 use super::put::resume;
@@ -202,20 +203,21 @@ impl Pool {
             surplus: Arc::clone(&self.surplus),
             fetched: Arc::clone(&self.fetched),
         };
-        self.tasks.spawn(work(shared, client));
+        self.tasks.spawn(work(shared, client).in_current_span());
     }
 
     fn dial(&mut self) {
         self.dialing = true;
         let context = Arc::clone(&self.context);
-        self.tasks.spawn(async move {
+        let dialing = async move {
             tokio::select! {
                 dialled = context.remote.connector.connect(context.remote.version, false) => {
                     Ended::Dialled(dialled.map(Box::new))
                 }
                 () = context.stop.cancelled() => Ended::Undialled,
             }
-        });
+        };
+        self.tasks.spawn(dialing.in_current_span());
     }
 
     fn halve(&mut self) {

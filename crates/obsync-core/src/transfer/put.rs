@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use super::{Arrival, Context, Outcome, Rest};
 use crate::budget::Share;
@@ -31,7 +32,7 @@ impl Puts {
 
     fn spawn(&self, put: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.spawn(put);
+        tasks.spawn(put.in_current_span());
         // One that panicked must not be taken for one that is done.
         while let Some(ended) = tasks.try_join_next() {
             resume(ended);

@@ -5,7 +5,6 @@
 mod bench;
 mod changes;
 mod crash;
-mod edits;
 mod endings;
 mod failures;
 mod feeds;
@@ -14,6 +13,7 @@ mod hostile;
 mod network;
 mod plans;
 mod promises;
+mod races;
 mod side_by_side;
 mod stuck;
 mod told;
