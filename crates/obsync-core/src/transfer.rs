@@ -1,9 +1,8 @@
 //! Fetching: N connections, one pull each, every content checked before it goes on.
 //!
 //! A job goes from the queue to a connection, is pulled, decrypted and checked, and is handed to a
-//! put task that stages it at the destination. The bytes in between are bounded by the
-//! [`Budget`](crate::budget::Budget): its share is taken before the pull and given back when the
-//! content is staged.
+//! put task that stages it at the destination. The bytes in between are bounded by the [`Budget`]: its
+//! share is taken before the pull and given back when the content is staged.
 
 mod fetch;
 mod idle;
