@@ -109,7 +109,7 @@ pub(crate) fn sealed(cipher: &VaultCipher, count: u64) -> Vec<RawRecord> {
 
 /// Decodes them all, and keeps the last of each path.
 pub(crate) fn decode(cipher: &VaultCipher, records: &[RawRecord]) {
-    let mut collector = Collector::new(cipher, true);
+    let mut collector = Collector::new(cipher);
     for record in records {
         collector.take(record);
     }
@@ -160,7 +160,7 @@ fn frames(cipher: &VaultCipher) -> Vec<String> {
 
 fn page(cipher: &VaultCipher, frames: &[String]) {
     let mut session = Session::new();
-    let mut collector = Collector::new(cipher, false);
+    let mut collector = Collector::new(cipher);
     for frame in frames {
         match session.receive(Incoming::Text(frame)) {
             Ok(Event::Notice(Notice::Record(record))) => collector.take(&record),

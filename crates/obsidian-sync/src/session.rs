@@ -192,7 +192,7 @@ impl Session {
             Some("push") => Ok(Event::Notice(Notice::Record(parse(text)?))),
             Some("ready") => {
                 let Ready { version } = parse(text)?;
-                Ok(Event::Notice(Notice::Ready(version)))
+                Ok(Event::Notice(Notice::Ready(version.map(VaultVersion))))
             }
             Some("pong") => Ok(Event::Pong),
             // A notice of a kind that came up after this was written.
@@ -393,8 +393,8 @@ impl Waiting {
 
 #[derive(Deserialize)]
 struct Ready {
-    #[serde(default, deserialize_with = "loose::version")]
-    version: VaultVersion,
+    #[serde(default, deserialize_with = "loose::count_option")]
+    version: Option<u64>,
 }
 
 #[derive(Deserialize)]

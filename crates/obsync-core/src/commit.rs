@@ -266,32 +266,44 @@ impl Ledger {
         if self.changes > 0 {
             self.store.flush().await?;
         }
+        let batch = self.batch(intend);
+        let intends = !batch.intend.is_empty();
+        // Noted before the commit: one that fails may have happened all the same.
+        self.intents_pending |= intends;
+        if !batch.is_empty() {
+            self.state.commit(batch).await?;
+        }
+        // Forgotten only now: after a commit that failed, the next one writes it all once more.
+        self.entries = HashMap::new();
+        self.listed = HashMap::new();
+        self.intents_pending = intends;
+        self.stored = self.header.clone();
+        self.changes = 0;
+        self.last_commit = Instant::now();
+        Ok(())
+    }
+
+    /// What the next commit is to write.
+    fn batch(&self, intend: Vec<(VaultPath, FileMeta)>) -> Batch {
         let mut batch = Batch {
             header: (self.header != self.stored).then(|| self.header.clone()),
             settle: self.intents_pending,
             intend,
             ..Batch::default()
         };
-        self.intents_pending = !batch.intend.is_empty();
-        for (path, entry) in std::mem::take(&mut self.entries) {
+        for (path, entry) in &self.entries {
             match entry {
-                Some(entry) => batch.set.push((path, entry)),
-                None => batch.forget.push(path),
+                Some(entry) => batch.set.push((path.clone(), entry.clone())),
+                None => batch.forget.push(path.clone()),
             }
         }
-        for (name, item) in std::mem::take(&mut self.listed) {
+        for (name, item) in &self.listed {
             match item {
-                Some(item) => batch.list.push(item),
-                None => batch.unlist.push(name),
+                Some(item) => batch.list.push(item.clone()),
+                None => batch.unlist.push(name.clone()),
             }
         }
-        if !batch.is_empty() {
-            self.state.commit(batch).await?;
-        }
-        self.stored = self.header.clone();
-        self.changes = 0;
-        self.last_commit = Instant::now();
-        Ok(())
+        batch
     }
 
     /// Ends the run's bookkeeping. A comparison that came to its end is no longer pending.

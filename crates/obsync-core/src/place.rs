@@ -35,6 +35,7 @@ impl Placer {
         mut staged: Staged,
     ) -> Result<Stamp, StoreError> {
         let mut over = target.over.clone();
+        let mut last = None;
         for _ in 0..MOST_SURPRISES {
             let (expect, retire) = match (&over, self.mode) {
                 (Over::Nothing, _) => (Expect::Absent, Retire::Discard),
@@ -45,22 +46,30 @@ impl Placer {
                     (Expect::Absent, Retire::Discard)
                 }
             };
-            match self.store.publish(staged, &expect, retire).await {
+            let failure = match self.store.publish(staged, &expect, retire).await {
                 Ok(stamp) => return Ok(stamp),
-                Err(failure) => match (failure.error.kind, failure.staged) {
-                    (StoreErrorKind::Changed, Some(again)) => {
-                        staged = again;
-                        over = self.look(&target.path).await?;
-                    }
-                    _ => return Err(failure.error),
-                },
+                Err(failure) => failure,
+            };
+            match (failure.error.kind, failure.staged) {
+                (StoreErrorKind::Changed, Some(again)) => {
+                    staged = again;
+                    last = Some(failure.error);
+                }
+                _ => {
+                    let done = self.done_all_the_same(target, &over, &failure.error).await;
+                    return done.ok_or(failure.error);
+                }
             }
+            over = match self.look(target, &over).await? {
+                Seen::Target(stamp) => return Ok(stamp),
+                Seen::Over(over) => over,
+            };
         }
-        let message = format!(
-            "{} keeps changing while it is written",
-            target.path.display()
-        );
-        Err(StoreError::new(StoreErrorKind::Changed, message))
+        Err(last.unwrap_or_else(|| {
+            let path = target.path.display();
+            let message = format!("{path} keeps changing while it is written");
+            StoreError::new(StoreErrorKind::Changed, message)
+        }))
     }
 
     /// Moves a local file that stands where the vault has a folder to a free name beside it.
@@ -105,16 +114,59 @@ impl Placer {
         }
     }
 
-    async fn look(&self, path: &VaultPath) -> Result<Over, StoreError> {
+    /// The stamp of a target that is in its place although its store told an error: only the reply
+    /// was lost.
+    pub(crate) async fn done_all_the_same(
+        &self,
+        target: &Target,
+        over: &Over,
+        error: &StoreError,
+    ) -> Option<Stamp> {
+        // Who may not write any more has no say about what is there either.
+        if let StoreErrorKind::Busy | StoreErrorKind::Unusable = error.kind {
+            return None;
+        }
+        match self.look(target, over).await {
+            Ok(Seen::Target(stamp)) => Some(stamp),
+            _ => None,
+        }
+    }
+
+    /// Looks at what stands at a target after a publish that did not go as expected.
+    async fn look(&self, target: &Target, expected: &Over) -> Result<Seen, StoreError> {
+        let path = &target.path;
         let in_the_way = |what: &str| {
             let message = format!("{what} is in the way of {}", path.display());
             Err(StoreError::new(StoreErrorKind::InTheWay, message))
         };
-        match self.store.inspect(path, None).await? {
-            Found::Absent => Ok(Over::Nothing),
-            Found::File { stamp, .. } => Ok(Over::Local(stamp)),
-            Found::Folder => in_the_way("a folder"),
-            Found::Foreign(what) => in_the_way(&what),
+        let (stamp, size) = match self.store.inspect(path, None).await? {
+            Found::Absent => return Ok(Seen::Over(Over::Nothing)),
+            Found::File { stamp, size } => (stamp, size),
+            Found::Folder => return in_the_way("a folder"),
+            Found::Foreign(what) => return in_the_way(&what),
+        };
+        match expected {
+            // Still what it was: the store minds something else, such as the source of a copy.
+            Over::Ours(known) | Over::Local(known) if *known == stamp => {
+                return Ok(Seen::Over(expected.clone()));
+            }
+            _ => {}
         }
+        // Ours, if the reply to a write was lost; and if somebody else wrote the same, just as good.
+        if size == target.size()
+            && let Ok(Some((hash, stamp))) = self.store.hash(path).await
+            && hash == target.file.hash
+        {
+            return Ok(Seen::Target(stamp));
+        }
+        Ok(Seen::Over(Over::Local(stamp)))
     }
+}
+
+/// What stands at a target.
+enum Seen {
+    /// The very content that was to come there.
+    Target(Stamp),
+    /// Something that it replaces, or nothing.
+    Over(Over),
 }

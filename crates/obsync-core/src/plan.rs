@@ -21,6 +21,7 @@ use crate::record::{Record, RemoteFile};
 use crate::state::{Entry, Unapplied, UnappliedKind};
 use crate::store::{FileMeta, Folding, Retire, Stamp};
 
+pub(crate) use reuse::group;
 pub use steps::Step;
 
 /// What the destination is to become.

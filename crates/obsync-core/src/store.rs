@@ -272,6 +272,11 @@ pub trait VaultStore: Send + Sync {
         self.stage_stream(path, meta.size).await
     }
 
+    /// The most bytes of content that a writer of [`VaultStore::stage_stream_of`] holds in memory.
+    fn stream_memory(&self) -> u64 {
+        0
+    }
+
     /// Stages a copy of a file that is already here. Fails with [`StoreErrorKind::Changed`] when
     /// the source is no longer `source_stamp` or its bytes are not `meta.hash`.
     ///
@@ -421,6 +426,13 @@ pub enum StoreErrorKind {
     Busy,
     /// Something else that may pass next time.
     Other,
+}
+
+impl StoreErrorKind {
+    /// Whether every other file would meet it too.
+    pub fn ends_all(self) -> bool {
+        matches!(self, Self::Full | Self::Unusable | Self::Busy)
+    }
 }
 
 impl StoreError {

@@ -1,17 +1,19 @@
 //! One run: feed, plan, guard, transfer, commit.
 
 mod prepare;
+mod status;
+mod summary;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use obsidian_sync::VaultId;
 use obsidian_sync::client::Connector;
 use obsidian_sync::crypto::VaultCipher;
-use obsidian_sync::{VaultId, VaultVersion};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Applier, Remote, Tally};
+use crate::apply::{Applier, Tally};
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::commit::{CursorRule, Ledger, Opening};
@@ -22,10 +24,12 @@ use crate::path::VaultPath;
 use crate::place::Placer;
 use crate::plan::{Basis, Mode, Plan, Step};
 use crate::progress::{Event, Progress};
-use crate::report::{Problem, ProblemKind, Report, Status};
-use crate::state::{Advance, LastError, RunStatus, StateStore};
+use crate::report::{Problem, ProblemKind, Report};
+use crate::state::StateStore;
 use crate::store::{StoreError, StoreErrorKind, VaultStore};
+use crate::transfer::Remote;
 use prepare::Prepared;
+use summary::Summary;
 
 const LOST_ITS_PLACE: &str = "another program wrote this while obsync replaced or removed the \
                               file: move it where it belongs, or remove it";
@@ -46,6 +50,8 @@ pub struct SyncOptions {
     pub max_delete: MaxDelete,
     /// Most connections, 1 to 16.
     pub connections: usize,
+    /// How many bytes of memory the vault's list of records may take while it is read.
+    pub most_backlog: u64,
     /// Files per checkpoint; a second since the last also makes one.
     pub batch_size: usize,
     /// This device's name, for conflicted copies.
@@ -66,6 +72,8 @@ impl Default for SyncOptions {
             doubted: Arc::default(),
             max_delete: MaxDelete::default(),
             connections: 4,
+            // Millions of records.
+            most_backlog: 1024 * 1024 * 1024,
             batch_size: 50,
             device: "obsync".to_owned(),
             finishing: Duration::ZERO,
@@ -150,6 +158,10 @@ impl SyncRun {
         let began = self.clock.now();
         // On the heap: a run holds much across its awaits, and callers' stacks may be small.
         let mut result = Box::pin(self.run_inner()).await;
+        // How the run is doing that is at work is for that one to say.
+        if status::is_busy(&result) {
+            return result;
+        }
         if let Ok(report) = &mut result {
             self.tell_rescued(report).await;
         }
@@ -178,7 +190,7 @@ impl SyncRun {
             Ok(places) => report.problems.extend(places.into_iter().map(told)),
             Err(error) => report.notes.push(error.to_string()),
         }
-        sort(&mut report.problems);
+        summary::sort(&mut report.problems);
     }
 
     async fn run_inner(&self) -> Result<Report, SyncError> {
@@ -195,12 +207,13 @@ impl SyncRun {
         let cursor = self.state.header().await?.cursor;
         let unapplied = self.state.unapplied().await?;
         let problems: Vec<Problem> = unapplied.iter().filter_map(Problem::of).collect();
-        Ok(report(Ended {
+        Ok(Summary {
             problems,
             notes,
             cursor,
-            ..Ended::default()
-        }))
+            ..Summary::default()
+        }
+        .report())
     }
 
     fn check_deletions(&self, prepared: &Prepared) -> Result<(), guard::Tripped> {
@@ -271,13 +284,12 @@ impl SyncRun {
         let remote = Remote {
             connector: self.connector.clone(),
             cipher: self.cipher.clone(),
-            client: prepared.client,
             version: feed_version,
             connections: self.options.connections,
             budget: self.budget.clone(),
             finishing: self.options.finishing,
         };
-        let applied = applier.apply(plan, remote).await;
+        let applied = applier.apply(plan, remote, prepared.client).await;
         let closed = match tokio::time::timeout(self.options.closing, applier.ledger.close()).await
         {
             Ok(closed) => closed.map_err(SyncError::from),
@@ -291,9 +303,9 @@ impl SyncRun {
         let Applier {
             ledger, mut tally, ..
         } = applier;
-        tally.kept.extend(kept_copies(&placer));
+        tally.kept.extend(summary::kept_copies(&placer));
         let problems: Vec<Problem> = ledger.unapplied().filter_map(Problem::of).collect();
-        Ok(report(Ended {
+        Ok(Summary {
             problems,
             notes,
             hidden,
@@ -303,7 +315,8 @@ impl SyncRun {
             advanced: ledger.advanced(),
             error,
             tally,
-        }))
+        }
+        .report())
     }
 
     /// Tells what the plan has, and returns how many files that is.
@@ -319,149 +332,10 @@ impl SyncRun {
         let deletions = plan.deletions();
         self.progress.event(Event::Planned {
             downloads,
-            bytes: targets().map(crate::plan::Target::size).sum(),
+            bytes: targets().fold(0, |sum, target| sum.saturating_add(target.size())),
             moves,
             deletions,
         });
         downloads + moves + deletions
     }
-
-    async fn status_of(
-        &self,
-        began: obsidian_sync::Millis,
-        result: &Result<Report, SyncError>,
-    ) -> RunStatus {
-        // A status that can't be read is replaced: it only reports.
-        let mut status = self.state.status().await.unwrap_or_default();
-        let now = self.clock.now();
-        status.schema = 1;
-        status.vault_id = self.vault.as_str().to_owned();
-        status.vault_name.clone_from(&self.vault_name);
-        status.destination = self.store.location();
-        status.last_run = Some(began);
-        let error = match result {
-            Ok(report) => {
-                status.pending = report.files_failed + report.remaining;
-                let done = report.files_downloaded + report.files_moved + report.files_deleted;
-                if done > 0 {
-                    status.last_change = Some(now);
-                }
-                status.progress = (report.remaining > 0).then_some(Advance {
-                    done,
-                    planned: report.files_planned,
-                });
-                if report.status == Status::Complete {
-                    status.last_success = Some(now);
-                    status.last_error = None;
-                }
-                let failed = report
-                    .problems
-                    .iter()
-                    .find(|p| p.kind == ProblemKind::Failed);
-                match (&report.error, failed) {
-                    (Some(error), _) => Some((error.kind(), error.to_string())),
-                    (None, Some(problem)) => {
-                        let name = crate::path::escape_name(&problem.path);
-                        Some(("files_failed", format!("{name}: {}", problem.message)))
-                    }
-                    (None, None) => None,
-                }
-            }
-            Err(error) => Some((error.kind(), error.to_string())),
-        };
-        if let Some((kind, message)) = error {
-            status.last_error = Some(LastError {
-                at: now,
-                kind: kind.to_owned(),
-                message,
-            });
-        }
-        status
-    }
-}
-
-/// What one run knows at its end.
-#[derive(Default)]
-struct Ended {
-    tally: Tally,
-    problems: Vec<Problem>,
-    notes: Vec<String>,
-    hidden: u64,
-    planned: u64,
-    cursor: VaultVersion,
-    remaining: u64,
-    advanced: bool,
-    error: Option<SyncError>,
-}
-
-fn report(ended: Ended) -> Report {
-    let Ended {
-        tally,
-        mut problems,
-        notes,
-        hidden,
-        planned,
-        cursor,
-        remaining,
-        advanced,
-        error,
-    } = ended;
-    let count = |kind| {
-        let those = problems.iter().filter(|problem| problem.kind == kind);
-        those.count() as u64
-    };
-    let (files_failed, files_skipped) = (count(ProblemKind::Failed), count(ProblemKind::Skipped));
-    problems.extend(tally.kept);
-    sort(&mut problems);
-    let status = match &error {
-        Some(SyncError::Store(_)) => Status::Failed,
-        Some(SyncError::Remote(error)) if is_final(error) => Status::Failed,
-        Some(_) => Status::Partial,
-        None if files_failed > 0 => Status::Partial,
-        None => Status::Complete,
-    };
-    Report {
-        status,
-        files_downloaded: tally.downloaded,
-        files_moved: tally.moved,
-        files_deleted: tally.deleted,
-        files_failed,
-        files_skipped,
-        files_hidden: hidden,
-        files_planned: planned,
-        bytes: tally.bytes,
-        cursor,
-        remaining,
-        advanced: advanced || tally.downloaded + tally.moved + tally.deleted > 0,
-        problems,
-        notes,
-        error,
-    }
-}
-
-fn sort(problems: &mut [Problem]) {
-    problems.sort_by(|a, b| (a.kind, &a.path).cmp(&(b.kind, &b.path)));
-}
-
-/// Local content that made way for the vault's, as problems of the report.
-fn kept_copies(placer: &Placer) -> Vec<Problem> {
-    let kept = placer
-        .kept
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    kept.iter()
-        .map(|(path, kept_as)| Problem {
-            path: path.as_str().to_owned(),
-            uid: obsidian_sync::Uid(0),
-            kind: ProblemKind::Kept,
-            message: format!(
-                "changed on both sides: your text is now in '{}'",
-                kept_as.display()
-            ),
-        })
-        .collect()
-}
-
-fn is_final(error: &obsidian_sync::Error) -> bool {
-    error.retry_kind() == obsidian_sync::RetryKind::Never
 }

@@ -1,13 +1,16 @@
 //! Fetching: N connections, one pull each, every content checked before it goes on.
 //!
 //! A job goes from the queue to a connection, is pulled, decrypted and checked, and is handed to a
-//! put task that stages it at the destination. The bytes in between are bounded by the
-//! [`Budget`](crate::budget::Budget): its share is taken before the pull and given back when the
-//! content is staged.
+//! put task that stages it at the destination. The bytes in between are bounded by the [`Budget`]: its
+//! share is taken before the pull and given back when the content is staged.
 
 mod fetch;
+mod idle;
 mod pool;
+mod put;
 mod queue;
+mod rest;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,38 +18,38 @@ use std::time::Duration;
 use obsidian_sync::VaultVersion;
 use obsidian_sync::client::Connector;
 use obsidian_sync::crypto::VaultCipher;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::budget::Budget;
 use crate::place::Placer;
 use crate::plan::Target;
-use crate::progress::Progress;
-use crate::store::{Staged, Stamp, StoreError, VaultStore};
+use crate::store::{Staged, Stamp, StoreError};
 
+pub(crate) use idle::Idle;
 pub(crate) use pool::run;
+pub(crate) use put::PUTS;
+pub(crate) use rest::Rest;
 
-/// Puts that may run side by side: enough to hide a file's fsync behind others'.
-const PUTS: usize = 16;
+/// Where content comes from, and how much of it at a time.
+pub(crate) struct Remote {
+    pub(crate) connector: Connector,
+    pub(crate) cipher: VaultCipher,
+    /// The version that further connections announce, so that they get an empty backlog.
+    pub(crate) version: VaultVersion,
+    pub(crate) connections: usize,
+    pub(crate) budget: Budget,
+    /// How long a download that is on its way may still take after a stop.
+    pub(crate) finishing: Duration,
+}
 
 /// Everything that fetching needs.
 pub(crate) struct Context {
-    pub(crate) connector: Connector,
-    pub(crate) cipher: VaultCipher,
-    pub(crate) store: Arc<dyn VaultStore>,
-    pub(crate) placer: Arc<Placer>,
-    pub(crate) budget: Budget,
-    pub(crate) connections: usize,
-    /// The version that further connections announce, so that they get an empty backlog.
-    pub(crate) version: VaultVersion,
-    pub(crate) progress: Arc<dyn Progress>,
-    pub(crate) stop: CancellationToken,
-    /// How long after that a download that is on its way may still take.
-    finishing: Duration,
-    pub(crate) arrivals: mpsc::Sender<Arrival>,
-    puts: Arc<Semaphore>,
-    tasks: TaskTracker,
+    remote: Remote,
+    placer: Arc<Placer>,
+    stop: CancellationToken,
+    arrivals: mpsc::Sender<Arrival>,
+    puts: put::Puts,
 }
 
 /// What became of one target.
@@ -55,6 +58,8 @@ pub(crate) struct Arrival {
     /// Whether its bytes came over the network; not so for a second path with the same content.
     pub(crate) fetched: bool,
     pub(crate) outcome: Outcome,
+    /// The targets that get the same content once this one is in its place.
+    pub(crate) rest: Option<Rest>,
 }
 
 pub(crate) enum Outcome {
@@ -74,55 +79,38 @@ pub(crate) enum Outcome {
 }
 
 impl Context {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "built in one place, all parts needed"
-    )]
     pub(crate) fn new(
-        connector: Connector,
-        cipher: VaultCipher,
+        remote: Remote,
         placer: Arc<Placer>,
-        budget: Budget,
-        connections: usize,
-        version: VaultVersion,
         stop: CancellationToken,
-        finishing: Duration,
         arrivals: mpsc::Sender<Arrival>,
     ) -> Self {
         Self {
-            connector,
-            cipher,
-            store: Arc::clone(&placer.store),
-            progress: Arc::clone(&placer.progress),
+            remote,
             placer,
-            budget,
-            connections: connections.max(1),
-            version,
             stop,
-            finishing,
             arrivals,
-            puts: Arc::new(Semaphore::new(PUTS)),
-            tasks: TaskTracker::new(),
+            puts: put::Puts::new(),
         }
     }
 
     /// Resolves when what is on its way is to be dropped.
     async fn too_late(&self) {
         self.stop.cancelled().await;
-        if !self.finishing.is_zero() {
-            tokio::time::sleep(self.finishing).await;
+        if !self.remote.finishing.is_zero() {
+            tokio::time::sleep(self.remote.finishing).await;
         }
     }
 
     /// Sends an arrival on. The receiver is gone only when the run has ended; then nobody asks.
     async fn arrive(&self, target: Target, fetched: bool, outcome: Outcome) {
-        let _ = self
-            .arrivals
-            .send(Arrival {
-                target,
-                fetched,
-                outcome,
-            })
-            .await;
+        let rest = None;
+        let arrival = Arrival {
+            target,
+            fetched,
+            outcome,
+            rest,
+        };
+        let _ = self.arrivals.send(arrival).await;
     }
 }

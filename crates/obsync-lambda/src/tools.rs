@@ -63,6 +63,9 @@ impl Tools {
         let mut options = sync_options(&settings, usize::from(lambda.connections.value))
             .map_err(|error| VaultError::from(&error))?;
         options.batch_size = lambda.batch_size.value as usize;
+        let memory = memory(&environment)?;
+        // State and plan want the rest.
+        options.most_backlog = memory / 2;
 
         let variable = |name: &str| Some(environment.get(name)?.to_str()?.to_owned());
         let mut s3 = S3Settings::from_variables(variable).map_err(|error| unusable(&error))?;
@@ -78,7 +81,7 @@ impl Tools {
         let api_url = settings.api_url.value;
         let rest = RestClient::new(api_url, USER_AGENT, RestDeadlines::default());
         Ok(Self {
-            memory: memory(&environment)?,
+            memory,
             lambda,
             options,
             rest: rest.map_err(|error| VaultError::from(&error))?,

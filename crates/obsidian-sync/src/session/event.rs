@@ -12,8 +12,9 @@ pub enum Notice {
     /// A record: part of the backlog, or a change that was just made (also one's own). During an
     /// initial sync, ignore those that are deletions.
     Record(RawRecord),
-    /// The backlog is complete; where the version is above the highest uid seen, it counts.
-    Ready(VaultVersion),
+    /// The backlog is complete; where the version is above the highest uid seen, it counts. `None` where
+    /// the service tells none.
+    Ready(Option<VaultVersion>),
 }
 
 /// A frame as it came in.

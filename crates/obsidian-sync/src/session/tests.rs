@@ -194,7 +194,7 @@ fn notices_come_at_any_time() {
         let Event::Notice(notice) = said(&mut session, r#"{"op":"ready","version":12}"#) else {
             panic!("not a notice")
         };
-        assert_eq!(notice, Notice::Ready(VaultVersion(12)));
+        assert_eq!(notice, Notice::Ready(Some(VaultVersion(12))));
         assert!(matches!(
             said(&mut session, r#"{"op":"pong"}"#),
             Event::Pong

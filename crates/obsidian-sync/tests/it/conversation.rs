@@ -40,7 +40,10 @@ async fn the_backlog_comes_in_order_up_to_ready() {
     for uid in 1..=3 {
         assert_eq!(client.next().await.unwrap(), record(uid));
     }
-    assert_eq!(client.next().await.unwrap(), Notice::Ready(VaultVersion(5)));
+    assert_eq!(
+        client.next().await.unwrap(),
+        Notice::Ready(Some(VaultVersion(5)))
+    );
 }
 
 #[tokio::test]

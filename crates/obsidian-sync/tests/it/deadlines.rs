@@ -271,7 +271,7 @@ async fn a_quiet_line_is_pinged_and_lives_on() {
     let (notice, took) = timed(client.next()).await;
     assert_eq!(
         notice.unwrap(),
-        obsidian_sync::client::Notice::Ready(VaultVersion(9))
+        obsidian_sync::client::Notice::Ready(Some(VaultVersion(9)))
     );
     assert_eq!(took, deadlines().heartbeat * 100);
     assert_eq!(count.recv_many(&mut Vec::new(), 1000).await, 100);

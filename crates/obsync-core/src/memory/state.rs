@@ -49,7 +49,7 @@ impl StateStore for MemoryStateStore {
         let files = state.entries.values().filter_map(Entry::file);
         Ok(files.fold(Counts::default(), |counts, file| Counts {
             files: counts.files + 1,
-            bytes: counts.bytes + file.size,
+            bytes: counts.bytes.saturating_add(file.size),
         }))
     }
 

@@ -33,6 +33,7 @@ pub(super) type Nodes = BTreeMap<String, (VaultPath, Node)>;
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     pub(super) folding: Folding,
+    pub(super) marks: bool,
     pub(super) nodes: Nodes,
     pub(super) durable: Nodes,
     pub(super) identity: Option<String>,

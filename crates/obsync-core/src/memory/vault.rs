@@ -59,6 +59,14 @@ impl MemoryVaultStore {
         store
     }
 
+    /// An empty store like a bucket: its files are taken to bear a mark of whose they are, and its folders
+    /// to be nothing by themselves.
+    pub fn with_marks() -> Self {
+        let store = Self::default();
+        lock(&store.tree).marks = true;
+        store
+    }
+
     fn checked(&self, path: &VaultPath) -> Result<(), StoreError> {
         self.check_path(path)
             .map_err(|problem| error(StoreErrorKind::Unholdable, &problem.to_string(), path))
@@ -130,6 +138,14 @@ impl VaultStore for MemoryVaultStore {
             Some(_) => tree.folding,
             None => Folding::default(),
         }
+    }
+
+    fn has_folders(&self) -> bool {
+        !lock(&self.tree).marks
+    }
+
+    fn marks_own_files(&self) -> bool {
+        lock(&self.tree).marks
     }
 
     fn check_path(&self, path: &VaultPath) -> Result<(), PathProblem> {

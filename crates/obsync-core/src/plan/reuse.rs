@@ -205,7 +205,7 @@ fn clear_old_spellings(input: &Input<'_>, names: &Names<'_>, plan: &mut Plan) {
 }
 
 /// Fetches each content once.
-fn group(downloads: Vec<Download>) -> Vec<Download> {
+pub(crate) fn group(downloads: Vec<Download>) -> Vec<Download> {
     let mut grouped: Vec<Download> = Vec::with_capacity(downloads.len());
     let mut leaders: HashMap<ContentHash, usize> = HashMap::new();
     for download in downloads {

@@ -17,6 +17,7 @@ use crate::path::VaultPath;
 use crate::plan::{self, Basis, Input, Mode, Plan};
 use crate::progress::Event;
 use crate::state::{Counts, Entry, Header, Unapplied};
+use crate::transfer::Idle;
 
 /// What a run knows before it changes anything.
 pub(super) struct Prepared {
@@ -25,7 +26,7 @@ pub(super) struct Prepared {
     /// The header as this run wants it.
     pub(super) header: Header,
     pub(super) counts: Counts,
-    pub(super) client: SyncClient,
+    pub(super) client: Idle,
     pub(super) plan: Plan,
     pub(super) basis: Basis,
     pub(super) feed_version: VaultVersion,
@@ -78,6 +79,8 @@ impl SyncRun {
             basis,
             reset,
         } = self.fed(&stored, highest, full).await?;
+        // Looking and planning may take long.
+        let client = Idle::new(client);
         if reset {
             let note = "the service's copy of this vault was restored or re-created: \
                         comparing everything";
@@ -172,9 +175,11 @@ impl SyncRun {
         full: bool,
     ) -> Result<Fed, SyncError> {
         let first = stored.cursor == VaultVersion(0);
+        let known = stored.cursor.max(highest);
         if full || first {
-            let (client, feed) = self.feed(VaultVersion(0)).await?;
-            let reset = feed.version < stored.cursor.max(highest);
+            let (client, mut feed) = self.feed(VaultVersion(0)).await?;
+            feed.assume(known);
+            let reset = feed.version < known;
             return Ok(Fed {
                 client,
                 feed,
@@ -182,8 +187,9 @@ impl SyncRun {
                 reset,
             });
         }
-        let (client, feed) = self.feed(stored.cursor).await?;
-        if feed.version >= stored.cursor.max(highest) {
+        let (client, mut feed) = self.feed(stored.cursor).await?;
+        feed.assume(known);
+        if feed.version >= known {
             return Ok(Fed {
                 client,
                 feed,
@@ -212,7 +218,8 @@ impl SyncRun {
             self.progress.event(Event::Connecting);
             let once = async {
                 let mut client = self.connector.connect(version, initial).await?;
-                let feed = feed::read(&mut client, &self.cipher, initial, &*self.progress).await?;
+                let most = self.options.most_backlog;
+                let feed = feed::read(&mut client, &self.cipher, most, &*self.progress).await?;
                 Ok::<_, Error>((client, feed))
             };
             let error = tokio::select! {

@@ -7,18 +7,21 @@ use obsidian_sync::client::SyncClient;
 use obsidian_sync::wire::PIECE_SIZE;
 use obsidian_sync::{ContentHash, Error, Kind};
 use sha2::{Digest as _, Sha256};
-use tracing::Instrument as _;
 
-use super::{Context, Outcome};
+use super::idle::meanwhile;
+use super::put::{hand_on, put};
+use super::queue::{Job, Queue};
+use super::{Context, Rest};
 use crate::budget::Share;
-use crate::plan::{Download, Target};
+use crate::plan::Target;
 use crate::progress::Event;
-use crate::store::{Staged, StagedWriter, StoreError};
+use crate::store::StoreError;
 
 /// Larger files are decrypted piece by piece into the destination; smaller ones in memory, whole,
 /// which is three times as fast.
 const STREAM_ABOVE: u64 = 4 * 1024 * 1024;
-/// What a streamed file holds at once: a piece as it arrives, decrypted, and as it is written.
+/// What a streamed file holds at once, beside what its store does: a piece as it arrives, decrypted,
+/// and as it is written.
 const STREAM_COST: u64 = 3 * PIECE_SIZE as u64;
 /// No service keeps larger files; past it the number is a lie.
 const LARGEST: u64 = 16 * 1024 * 1024 * 1024;
@@ -31,6 +34,8 @@ pub(super) enum Fault {
     Store(StoreError),
     /// The run was told to stop before the pull began.
     Stopped,
+    /// The connection was lost while it waited for memory; nothing was asked of the service yet.
+    Idle(Error),
 }
 
 impl From<Error> for Fault {
@@ -48,41 +53,44 @@ impl From<StoreError> for Fault {
 /// Fetches one content for all its targets.
 pub(super) async fn fetch(
     context: &Arc<Context>,
+    queue: &Arc<Queue>,
     client: &mut SyncClient,
-    download: &Download,
+    job: &mut Job,
 ) -> Result<(), Fault> {
-    let target = &download.target;
-    let size = target.file.sealed_size;
-    if target.file.hash == ContentHash::of(b"") {
-        let share = context.budget.take(0).await;
-        put(context, download.clone(), Bytes::new(), share);
-        return Ok(());
-    }
+    let target = &job.download.target;
+    let empty = target.file.hash == ContentHash::of(b"");
+    let size = if empty { 0 } else { target.file.sealed_size };
     if size > LARGEST {
         let message = format!("the record claims a size of {size} bytes");
         return Err(Error::new(Kind::Refused, message).into());
     }
     let streamed = size > STREAM_ABOVE;
-    let cost = if streamed { STREAM_COST } else { size };
+    let cost = match streamed {
+        true => STREAM_COST + context.placer.store.stream_memory(),
+        false => size,
+    };
     let share = tokio::select! {
         biased;
         () = context.stop.cancelled() => return Err(Fault::Stopped),
-        share = context.budget.take(cost) => share,
+        share = meanwhile(client, context.remote.budget.take(cost)) => share.map_err(Fault::Idle)?,
     };
-    if streamed {
-        stream(context, client, download, share).await
+    if empty {
+        put(context, &job.download, Bytes::new(), share);
+        Ok(())
+    } else if streamed {
+        stream(context, queue, client, job, share).await
     } else {
-        whole(context, client, download, share).await
+        whole(context, client, job, share).await
     }
 }
 
 async fn whole(
     context: &Arc<Context>,
     client: &mut SyncClient,
-    download: &Download,
+    job: &mut Job,
     share: Share,
 ) -> Result<(), Fault> {
-    let target = &download.target;
+    let target = &job.download.target;
     let mut pull = client.pull(target.uid).await?;
     check_size(pull.size(), target)?;
     let mut sealed = Vec::with_capacity(usize::try_from(pull.size()).unwrap_or(0));
@@ -90,100 +98,55 @@ async fn whole(
         sealed.extend_from_slice(&piece);
     }
     drop(pull);
-    let content = context.cipher.open(sealed)?;
+    let content = context.remote.cipher.open(sealed)?;
     check_hash(ContentHash::of(&content), target)?;
-    context.progress.event(Event::Bytes(content.len() as u64));
-    put(context, download.clone(), Bytes::from(content), share);
+    let arrived = Event::Bytes(content.len() as u64);
+    context.placer.progress.event(arrived);
+    put(context, &job.download, Bytes::from(content), share);
     Ok(())
 }
 
+/// Stages the first target alone: each that is being staged costs memory.
 async fn stream(
     context: &Arc<Context>,
+    queue: &Arc<Queue>,
     client: &mut SyncClient,
-    download: &Download,
+    job: &mut Job,
     share: Share,
 ) -> Result<(), Fault> {
-    let target = &download.target;
+    let target = &job.download.target;
     let mut pull = client.pull(target.uid).await?;
     check_size(pull.size(), target)?;
-    let mut writers: Vec<(&Target, Box<dyn StagedWriter>)> = Vec::new();
-    for target in std::iter::once(target).chain(&download.also) {
-        writers.push((
-            target,
-            context
-                .store
-                .stage_stream_of(&target.path, &target.meta())
-                .await?,
-        ));
-    }
-    let mut opener = context.cipher.opener();
+    let store = &context.placer.store;
+    let mut writer = store.stage_stream_of(&target.path, &target.meta()).await?;
+    let mut opener = context.remote.cipher.opener();
     let mut hasher = Sha256::new();
+    let mut fetched = 0;
     let mut arrived = pull.piece().await?;
     while let Some(piece) = arrived {
         let mut plain = Vec::with_capacity(piece.len());
         opener.update(&piece, &mut plain);
         drop(piece);
         hasher.update(&plain);
-        let plain = Bytes::from(plain);
-        let write = async {
-            for (_, writer) in &mut writers {
-                writer.write(plain.clone()).await?;
-            }
-            Ok::<_, Fault>(())
-        };
+        fetched += plain.len() as u64;
+        let write = async { Ok::<_, Fault>(writer.write(Bytes::from(plain)).await?) };
         // The next piece comes while this one is written.
         let next = async { Ok::<_, Fault>(pull.piece().await?) };
         ((), arrived) = tokio::try_join!(write, next)?;
-        context.progress.event(Event::Bytes(plain.len() as u64));
+        // What an earlier try has told is not told again.
+        if let Some(more) = fetched.checked_sub(job.told).filter(|more| *more > 0) {
+            job.told = fetched;
+            context.placer.progress.event(Event::Bytes(more));
+        }
     }
     drop(pull);
     opener.finish()?;
     check_hash(ContentHash(hasher.finalize().into()), target)?;
-    for (index, (target, writer)) in writers.into_iter().enumerate() {
-        let staged = writer.finish(target.meta()).await;
-        hand_on(context, target.clone(), index == 0, staged).await;
-    }
+    let staged = writer.finish(target.meta()).await;
+    let rest = Rest::new(&job.download.also, queue);
+    hand_on(context, target.clone(), true, staged, rest).await;
     drop(share);
     Ok(())
-}
-
-/// Stages content in the background, so that the connection goes on to its next pull.
-fn put(context: &Arc<Context>, download: Download, content: Bytes, share: Share) {
-    let task_context = Arc::clone(context);
-    let putting = async move {
-        let context = task_context;
-        // Never closed; without a permit nothing is lost but the limit.
-        let _permit = context.puts.acquire().await.ok();
-        let targets = std::iter::once(download.target).chain(download.also);
-        for (index, target) in targets.enumerate() {
-            let staged = context
-                .store
-                .stage(&target.path, content.clone(), target.meta())
-                .await;
-            hand_on(&context, target, index == 0, staged).await;
-        }
-        drop(share);
-    };
-    context.tasks.spawn(putting.in_current_span());
-}
-
-async fn hand_on(
-    context: &Context,
-    target: Target,
-    fetched: bool,
-    staged: Result<Staged, StoreError>,
-) {
-    let outcome = match staged {
-        Ok(staged) if context.store.marks_own_files() => {
-            match context.placer.place(&target, staged).await {
-                Ok(stamp) => Outcome::Placed(stamp),
-                Err(error) => Outcome::Store(error),
-            }
-        }
-        Ok(staged) => Outcome::Staged(staged),
-        Err(error) => Outcome::Store(error),
-    };
-    context.arrive(target, fetched, outcome).await;
 }
 
 fn check_size(size: u64, target: &Target) -> Result<(), Error> {

@@ -8,49 +8,54 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use obsidian_sync::client::SyncClient;
-use obsidian_sync::{Error, Kind, RetryKind};
+use obsidian_sync::{Error, RetryKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::fetch::{Fault, fetch};
-use super::queue::{Job, Queue};
-use super::{Context, Outcome};
+use super::Context;
+use super::put::resume;
+use super::queue::Queue;
+use super::work::{Shared, failed, work};
 use crate::plan::Download;
 use crate::progress::Event;
 
-/// How often one file is tried in a run.
-const MOST_ATTEMPTS: u32 = 3;
 /// How many dials in a row may fail when no connection is left.
 const MOST_DIALS: u32 = 3;
 /// How many connections in a row may be lost without a file fetched in between. One bad file takes
-/// [`MOST_ATTEMPTS`] of them.
+/// as many of them as it has tries.
 const MOST_LOSSES: u32 = 30;
 /// The pause before a dial that follows a failure; doubles with each.
 const BACKOFF: Duration = Duration::from_millis(500);
 /// The most that a ramping dial waits; the least is nothing.
 const RAMP_JITTER: Duration = Duration::from_millis(60);
 
-enum Ended {
+/// How a task of the pool ended.
+pub(super) enum Ended {
     /// No job is left, or the run was told to stop.
     Drained,
     /// The pool asked for fewer connections.
     Retired,
     /// The connection is lost; its job went back.
     Lost(Error),
+    /// The connection was lost while it had nothing to do.
+    LostIdle(Error),
     /// Nothing can work on any connection.
     Fatal(Error),
     /// A dial ended.
     Dialled(Result<Box<SyncClient>, Error>),
+    /// A dial was given up: the run was told to stop.
+    Undialled,
 }
 
-/// Fetches all, beginning with one open connection. When it returns, every put has ended.
+/// Fetches all, beginning with one connection if it is open still. When it returns, every put has
+/// ended.
 ///
 /// # Errors
 /// What made it impossible to go on; what was not fetched by then was not reported either.
 pub(crate) async fn run(
     context: Arc<Context>,
-    first: SyncClient,
+    first: Option<SyncClient>,
     downloads: Vec<Download>,
 ) -> Result<(), Error> {
     let queue = Arc::new(Queue::new(downloads));
@@ -60,7 +65,7 @@ pub(crate) async fn run(
         surplus: Arc::new(AtomicUsize::new(0)),
         tasks: JoinSet::new(),
         open: 0,
-        limit: context.connections,
+        limit: context.remote.connections.max(1),
         failures: 0,
         losses: 0,
         fetched: Arc::default(),
@@ -69,8 +74,7 @@ pub(crate) async fn run(
     }
     .run(first)
     .await;
-    context.tasks.close();
-    context.tasks.wait().await;
+    context.puts.end().await;
     result
 }
 
@@ -92,26 +96,34 @@ struct Pool {
 }
 
 impl Pool {
-    async fn run(mut self, first: SyncClient) -> Result<(), Error> {
-        self.start(first);
+    async fn run(mut self, first: Option<SyncClient>) -> Result<(), Error> {
+        if let Some(client) = first {
+            self.start(client);
+        }
+        let queue = Arc::clone(&self.queue);
         loop {
+            let news = queue.news();
+            tokio::pin!(news);
+            // From before the look, so that no change in between is missed.
+            news.as_mut().enable();
             let stopped = self.context.stop.is_cancelled();
-            let wanted = !stopped && self.queue.waiting() > 0;
-            if self.tasks.is_empty() && !wanted {
+            let over = stopped || queue.is_over();
+            if self.tasks.is_empty() && over {
                 return Ok(());
             }
+            let wanted = !stopped && queue.waiting() > 0;
             let dial = wanted && !self.dialing && self.open < self.limit;
             tokio::select! {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    match ended {
-                        Ok(Ended::Lost(error)) => self.lost(error).await?,
-                        Ok(ended) => self.ended(ended)?,
-                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                        Err(_) => {}
+                    match resume(ended) {
+                        Some(Ended::Lost(error)) => self.lost(error).await?,
+                        Some(ended) => self.ended(ended)?,
+                        None => {}
                     }
                 }
                 () = tokio::time::sleep_until(self.next_dial), if dial => self.dial(),
                 () = self.context.stop.cancelled(), if !stopped => {}
+                () = news, if !over => {}
             }
         }
     }
@@ -132,13 +144,23 @@ impl Pool {
             return Err(error);
         }
         self.pause();
-        self.context.progress.event(Event::Connections(self.open));
+        self.context
+            .placer
+            .progress
+            .event(Event::Connections(self.open));
         Ok(())
     }
 
     fn ended(&mut self, ended: Ended) -> Result<(), Error> {
         match ended {
             Ended::Drained | Ended::Retired => self.open -= 1,
+            Ended::Undialled => self.dialing = false,
+            Ended::LostIdle(error) => {
+                // No file paid for it, and none has to.
+                tracing::debug!(%error, "idle connection lost");
+                self.open -= 1;
+                self.pause();
+            }
             Ended::Lost(error) | Ended::Fatal(error) => return Err(error),
             Ended::Dialled(Ok(client)) => {
                 self.dialing = false;
@@ -162,13 +184,19 @@ impl Pool {
                 self.pause();
             }
         }
-        self.context.progress.event(Event::Connections(self.open));
+        self.context
+            .placer
+            .progress
+            .event(Event::Connections(self.open));
         Ok(())
     }
 
     fn start(&mut self, client: SyncClient) {
         self.open += 1;
-        self.context.progress.event(Event::Connections(self.open));
+        self.context
+            .placer
+            .progress
+            .event(Event::Connections(self.open));
         let shared = Shared {
             context: Arc::clone(&self.context),
             queue: Arc::clone(&self.queue),
@@ -183,12 +211,10 @@ impl Pool {
         let context = Arc::clone(&self.context);
         let dialing = async move {
             tokio::select! {
-                dialled = context.connector.connect(context.version, false) => {
+                dialled = context.remote.connector.connect(context.remote.version, false) => {
                     Ended::Dialled(dialled.map(Box::new))
                 }
-                () = context.stop.cancelled() => {
-                    Ended::Dialled(Err(Error::new(Kind::Network, "stopped")))
-                }
+                () = context.stop.cancelled() => Ended::Undialled,
             }
         };
         self.tasks.spawn(dialing.in_current_span());
@@ -208,120 +234,14 @@ impl Pool {
 
 /// Whether any file was fetched since somebody last asked.
 #[derive(Default)]
-struct Fetched(AtomicBool);
+pub(super) struct Fetched(AtomicBool);
 
 impl Fetched {
-    fn note(&self) {
+    pub(super) fn note(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
     fn any_since(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// What the workers share with the pool.
-struct Shared {
-    context: Arc<Context>,
-    queue: Arc<Queue>,
-    surplus: Arc<AtomicUsize>,
-    fetched: Arc<Fetched>,
-}
-
-async fn work(shared: Shared, mut client: SyncClient) -> Ended {
-    let Shared {
-        context,
-        queue,
-        surplus,
-        fetched,
-    } = shared;
-    loop {
-        let retire = surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-            count.checked_sub(1)
-        });
-        if retire.is_ok() {
-            client.close().await;
-            return Ended::Retired;
-        }
-        let job = tokio::select! {
-            biased;
-            () = context.stop.cancelled() => None,
-            job = queue.next() => job,
-        };
-        let Some(mut job) = job else {
-            client.close().await;
-            return Ended::Drained;
-        };
-        let result = tokio::select! {
-            biased;
-            // Dropped in the middle: nothing was published, the next run fetches it again.
-            () = context.too_late() => Err(Fault::Stopped),
-            result = fetch(&context, &mut client, &job.download) => result,
-        };
-        let error = match result {
-            Ok(()) => {
-                fetched.note();
-                queue.done();
-                continue;
-            }
-            Err(Fault::Store(error)) => {
-                // The service did its part.
-                fetched.note();
-                queue.done();
-                refused(&context, &job, &error).await;
-                return Ended::Lost(Error::new(Kind::Refused, "the destination failed"));
-            }
-            Err(Fault::Stopped) => {
-                queue.done();
-                unfinished(&context, &job).await;
-                return Ended::Drained;
-            }
-            Err(Fault::Remote(error)) => error,
-        };
-        job.attempts += 1;
-        let retry = error.retry_kind();
-        let this_file = matches!(error.kind(), Kind::Gone | Kind::Refused | Kind::Corrupt);
-        if retry == RetryKind::Never && !this_file {
-            queue.done();
-            return Ended::Fatal(error);
-        }
-        if retry == RetryKind::Never || job.attempts >= MOST_ATTEMPTS {
-            queue.done();
-            failed(&context, &job, &error).await;
-        } else {
-            queue.again(job);
-        }
-        if !client.is_usable() || !matches!(retry, RetryKind::Request | RetryKind::Never) {
-            return Ended::Lost(error);
-        }
-    }
-}
-
-async fn failed(context: &Context, job: &Job, error: &Error) {
-    let targets = std::iter::once(&job.download.target).chain(&job.download.also);
-    for target in targets {
-        context
-            .arrive(target.clone(), false, Outcome::Failed(error.to_string()))
-            .await;
-    }
-}
-
-/// The first jobs, one for each connection, had all the time that there was.
-async fn unfinished(context: &Context, job: &Job) {
-    let whole = job.place < context.connections;
-    let targets = std::iter::once(&job.download.target).chain(&job.download.also);
-    for target in targets {
-        let outcome = Outcome::Unfinished { whole };
-        context.arrive(target.clone(), false, outcome).await;
-    }
-}
-
-async fn refused(context: &Context, job: &Job, error: &crate::store::StoreError) {
-    let targets = std::iter::once(&job.download.target).chain(&job.download.also);
-    for target in targets {
-        let error = crate::store::StoreError::new(error.kind, error.message.clone());
-        context
-            .arrive(target.clone(), false, Outcome::Store(error))
-            .await;
     }
 }

@@ -9,8 +9,10 @@ use obsidian_sync::client::{Connector, Deadlines};
 use obsidian_sync::crypto::VaultCipher;
 use obsidian_sync::{EncryptionVersion, Millis, Token, Uid, Vault, VaultId};
 use obsync_core::clock::FixedClock;
-use obsync_core::memory::{MemoryStateStore, MemoryVaultStore};
-use obsync_core::progress::Silent;
+use obsync_core::memory::{
+    FailingStateStore, FailingVaultStore, Faults, MemoryStateStore, MemoryVaultStore,
+};
+use obsync_core::progress::{Event, Progress, Silent};
 use obsync_core::report::Report;
 use obsync_core::{Budget, StateStore, SyncError, SyncOptions, SyncRun, VaultStore};
 use obsync_devserver::{DevServer, VaultSpec};
@@ -46,7 +48,17 @@ impl Bench {
     }
 
     pub(crate) async fn with(spec: VaultSpec, store: MemoryVaultStore) -> Self {
-        let server = DevServer::start().await.unwrap();
+        Self::on(DevServer::start().await.unwrap(), spec, store)
+    }
+
+    /// On a service that cuts connections on which nothing was said for so long.
+    pub(crate) async fn cutting_after(idle: Duration) -> Self {
+        let server = DevServer::builder().idle_timeout(idle).start().await;
+        let spec = VaultSpec::managed("Notes", OWNER);
+        Self::on(server.unwrap(), spec, MemoryVaultStore::new())
+    }
+
+    fn on(server: DevServer, spec: VaultSpec, store: MemoryVaultStore) -> Self {
         server.add_account(OWNER, "account", None).unwrap();
         let vault = server.add_vault(spec).unwrap();
         Self {
@@ -59,17 +71,11 @@ impl Bench {
                 ..SyncOptions::default()
             },
             stop: CancellationToken::new(),
-            // So long that a busy machine never meets it; where the service hangs, see `hasty`.
+            // So long that a busy machine never meets it; where the service hangs, see `flight`.
             patience: Duration::from_secs(60),
             server,
             vault,
         }
-    }
-
-    /// Waits only moments for a service that hangs.
-    pub(crate) fn hasty(mut self) -> Self {
-        self.patience = Duration::from_millis(400);
-        self
     }
 
     pub(crate) fn put(&self, path: &str, content: &str) -> Uid {
@@ -146,6 +152,13 @@ impl Bench {
         self.run_with(Arc::new(self.store.clone()), Arc::new(self.state.clone()))
     }
 
+    /// A run over stores that fail, or are slow, as is said.
+    pub(crate) fn run_under(&self, faults: &Faults) -> SyncRun {
+        let store = FailingVaultStore::new(self.store.clone(), faults.clone());
+        let state = FailingStateStore::new(self.state.clone(), faults.clone());
+        self.run_with(Arc::new(store), Arc::new(state))
+    }
+
     pub(crate) async fn try_sync(&self) -> Result<Report, SyncError> {
         self.sync_run().run().await
     }
@@ -163,6 +176,23 @@ impl Bench {
             assert!(complete, "{caller}: {report:?}");
             report
         }
+    }
+
+    /// Runs while time flies: a minute passes as soon as nothing else happens. Says how long it took.
+    pub(crate) async fn flight(
+        &self,
+        run: SyncRun,
+        what: &str,
+    ) -> (Result<Report, SyncError>, Duration) {
+        /// No run over a handful of files takes longer, whatever goes wrong.
+        const LONGEST: Duration = Duration::from_secs(2 * 3600);
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        let ended = tokio::time::timeout(LONGEST, run.run()).await;
+        let took = began.elapsed();
+        tokio::time::resume();
+        let ended = ended.unwrap_or_else(|_| panic!("{what}: does not end"));
+        (ended, took)
     }
 
     /// The destination's files as text.
@@ -214,8 +244,44 @@ impl Bench {
 #[derive(Default)]
 pub(crate) struct Recorder(pub(crate) Mutex<Vec<String>>);
 
-impl obsync_core::progress::Progress for Recorder {
-    fn event(&self, event: obsync_core::progress::Event<'_>) {
+impl Progress for Recorder {
+    fn event(&self, event: Event<'_>) {
         self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+type Glance = Box<dyn Fn(&Event<'_>) -> bool + Send + Sync>;
+type Deed = Box<dyn FnOnce() + Send>;
+
+/// Does something in the middle of a run: at the first event of a kind.
+pub(crate) struct Once {
+    at: Glance,
+    deed: Mutex<Option<Deed>>,
+}
+
+impl Once {
+    pub(crate) fn at(
+        at: impl Fn(&Event<'_>) -> bool + Send + Sync + 'static,
+        deed: impl FnOnce() + Send + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            at: Box::new(at),
+            deed: Mutex::new(Some(Box::new(deed))),
+        })
+    }
+
+    /// Whether it was done.
+    pub(crate) fn done(&self) -> bool {
+        self.deed.lock().unwrap().is_none()
+    }
+}
+
+impl Progress for Once {
+    fn event(&self, event: Event<'_>) {
+        if (self.at)(&event)
+            && let Some(deed) = self.deed.lock().unwrap().take()
+        {
+            deed();
+        }
     }
 }

@@ -14,9 +14,9 @@ use obsync_core::{StateStore as _, VaultStore as _};
 
 use crate::bench::Bench;
 
-/// A vault with a past and changes of every kind to come.
-async fn eventful(bench: &mut Bench) {
-    bench.store = MemoryVaultStore::new();
+/// A vault with a past and changes of every kind to come, at an empty store.
+pub(crate) async fn eventful(bench: &mut Bench, store: MemoryVaultStore) {
+    bench.store = store;
     bench.state = MemoryStateStore::new();
     bench
         .server
@@ -54,7 +54,7 @@ async fn eventful(bench: &mut Bench) {
     bench.put("new two.md", "new");
 }
 
-async fn outcome(bench: &Bench) -> (BTreeMap<String, Bytes>, u64, u64) {
+pub(crate) async fn outcome(bench: &Bench) -> (BTreeMap<String, Bytes>, u64, u64) {
     let header = bench.state.header().await.unwrap();
     (
         bench.store.files(),
@@ -67,7 +67,7 @@ async fn crash_everywhere(mode: Mode, full: bool) {
     let mut bench = Bench::new().await;
     bench.options.batch_size = 3;
     bench.options.mode = mode;
-    eventful(&mut bench).await;
+    eventful(&mut bench, MemoryVaultStore::new()).await;
     bench.options.full = full;
     let counting = Faults::none();
     run_under(&bench, &counting).await;
@@ -83,7 +83,7 @@ async fn crash_everywhere(mode: Mode, full: bool) {
             (When::After, true),
         ] {
             bench.options.full = false;
-            eventful(&mut bench).await;
+            eventful(&mut bench, MemoryVaultStore::new()).await;
             bench.options.full = full;
             let faults = Faults::crash(n, when);
             run_under(&bench, &faults).await;
@@ -114,10 +114,8 @@ async fn crash_everywhere(mode: Mode, full: bool) {
     }
 }
 
-async fn run_under(bench: &Bench, faults: &Faults) {
-    let store = FailingVaultStore::new(bench.store.clone(), faults.clone());
-    let state = FailingStateStore::new(bench.state.clone(), faults.clone());
-    let _ = bench.run_with(Arc::new(store), Arc::new(state)).run().await;
+pub(crate) async fn run_under(bench: &Bench, faults: &Faults) {
+    let _ = bench.run_under(faults).run().await;
 }
 
 #[tokio::test]
@@ -175,7 +173,7 @@ async fn a_file_published_just_before_a_crash_is_known_as_ours() {
 async fn a_file_written_where_one_was_intended_stays_the_users() {
     let bench = Bench::new().await;
     bench.put("note.md", "note");
-    let intend = intent_of(&bench);
+    let intend = intent_of(&bench, "note.md", "note");
     bench.state.commit(intend).await.unwrap();
     bench.store.write("note.md", "mine");
     bench.delete("note.md");
@@ -183,17 +181,43 @@ async fn a_file_written_where_one_was_intended_stays_the_users() {
     bench.expect_files(&[("note.md", "mine")]);
 }
 
+#[tokio::test]
+async fn one_unreadable_file_of_a_crashed_run_holds_nothing_up() {
+    let bench = Bench::new().await;
+    for name in ["a.md", "b.md", "c.md"] {
+        bench.put(name, name);
+    }
+    for name in ["a.md", "b.md"] {
+        let intent = intent_of(&bench, name, name);
+        bench.state.commit(intent).await.unwrap();
+        bench.store.write(name, name);
+    }
+    let faults = Faults::none();
+    faults.unreadable("a.md");
+    let report = bench.run_under(&faults).run().await.unwrap();
+    assert_eq!(report.files_failed, 1, "{report:?}");
+    assert_eq!(report.problems[0].path, "a.md");
+    assert_eq!(bench.pulls(), 1, "b.md is known, and c.md comes");
+    bench.sync().await;
+    bench.expect_same();
+    for name in ["a.md", "b.md"] {
+        bench.delete(name);
+    }
+    bench.sync().await;
+    bench.expect_files(&[("c.md", "c.md")]);
+}
+
 /// The note of intent that a run leaves when it dies just before it publishes.
-fn intent_of(bench: &Bench) -> obsync_core::Batch {
-    let uid = bench.server.uid_of(&bench.vault, "note.md").unwrap();
+fn intent_of(bench: &Bench, path: &str, text: &str) -> obsync_core::Batch {
+    let uid = bench.server.uid_of(&bench.vault, path).unwrap();
     let meta = obsync_core::FileMeta {
         uid,
-        hash: obsidian_sync::ContentHash::of(b"note"),
-        size: 4,
+        hash: obsidian_sync::ContentHash::of(text.as_bytes()),
+        size: text.len() as u64,
         mtime: crate::bench::MTIME,
         ctime: crate::bench::MTIME,
     };
-    let path = obsync_core::VaultPath::parse("note.md").unwrap();
+    let path = obsync_core::VaultPath::parse(path).unwrap();
     obsync_core::Batch {
         intend: vec![(path, meta)],
         ..Default::default()

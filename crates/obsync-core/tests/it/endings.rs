@@ -11,22 +11,12 @@ use obsync_core::progress::{Event, Progress};
 use obsync_core::report::{Report, Status};
 use obsync_core::{StateStore as _, SyncError};
 use obsync_devserver::{Action, Fault, Point, Service};
-use tokio::time::Instant;
 
 use crate::bench::{Bench, MTIME};
 
-/// No run over a handful of files takes longer, whatever goes wrong.
-const LONGEST: Duration = Duration::from_secs(2 * 3600);
-
 /// Runs while time flies. Says how the run ended, and after how long.
 async fn flight(bench: &Bench, what: &str) -> (Result<Report, SyncError>, Duration) {
-    tokio::time::pause();
-    let began = Instant::now();
-    let ended = tokio::time::timeout(LONGEST, bench.try_sync()).await;
-    let took = began.elapsed();
-    tokio::time::resume();
-    let ended = ended.unwrap_or_else(|_| panic!("{what}: does not end"));
-    (ended, took)
+    bench.flight(bench.sync_run(), what).await
 }
 
 /// A run under a fault: it ends, what it says fits, and nothing wrong is at the destination. A

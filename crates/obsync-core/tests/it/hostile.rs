@@ -106,6 +106,27 @@ async fn absurd_numbers_do_no_harm() {
 }
 
 #[tokio::test]
+async fn sizes_that_add_up_to_more_than_there_is_do_no_harm() {
+    let bench = Bench::new().await;
+    bench.put("good.md", "good");
+    let cipher = bench.server.cipher(&bench.vault).unwrap();
+    for name in ["one.md", "two.md"] {
+        let hash = obsidian_sync::ContentHash::of(name.as_bytes());
+        let raw = RawRecord {
+            path: cipher.encode_name(name),
+            hash: cipher.encode_hash(Some(hash)),
+            content: Some(cipher.seal(b"evil").into()),
+            fields: json!({"size": u64::MAX}).as_object().unwrap().clone(),
+            ..RawRecord::default()
+        };
+        bench.server.put_raw(&bench.vault, raw).unwrap();
+    }
+    let report = bench.try_sync().await.unwrap();
+    assert_eq!((report.files_downloaded, report.files_failed), (1, 2));
+    bench.expect_files(&[("good.md", "good")]);
+}
+
+#[tokio::test]
 async fn a_link_in_the_way_is_not_written_through() {
     let bench = Bench::new().await;
     bench.put("target.md", "theirs");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use obsync_core::memory::{Faults, Op};
 use obsync_core::report::{ProblemKind, Report, Status};
 use obsync_core::{
     Advance, StateStore as _, SyncError, UnappliedKind, watchdog::Verdict, watchdog::Watchdog,
@@ -152,6 +153,50 @@ async fn a_run_that_is_stopped_with_its_last_file_on_its_way_is_complete() {
     let report = run_on(&bench, fault).await;
     assert_eq!(report.status, Status::Complete, "{report:?}");
     bench.expect_same();
+}
+
+/// The last of three dials is given up because of the stop, and not because the service is gone.
+#[tokio::test]
+async fn a_stop_during_a_dial_is_a_stop() {
+    let mut bench = Bench::new().await;
+    bench.options.connections = 1;
+    bench.put("a.md", "A");
+    let faults = bench.server.faults();
+    faults.set(Fault::new(Point::Pull, Action::Drop)).unwrap();
+    let hang = Fault::new(Point::Upgrade, Action::Hang).after(1);
+    faults.set(hang).unwrap();
+    let stop = bench.stop.clone();
+    let stopping = async move {
+        // In the third dial: each of the two before takes a minute.
+        tokio::time::sleep(Duration::from_secs(150)).await;
+        stop.cancel();
+    };
+    let ((report, _), ()) = tokio::join!(bench.flight(bench.sync_run(), "dials"), stopping);
+    let report = report.unwrap();
+    assert!(
+        matches!(report.error, Some(SyncError::Stopped)),
+        "{report:?}"
+    );
+    assert_eq!(report.remaining, 1);
+}
+
+/// A bug in a store ends the run as one: no file is silently left out.
+#[tokio::test]
+async fn a_panic_while_a_file_is_put_is_not_lost() {
+    for count in [1, 40] {
+        let bench = Bench::new().await;
+        for number in 0..count {
+            bench.put(&format!("{number}.md"), &format!("note {number}"));
+        }
+        let faults = Faults::none();
+        faults.panic_at(Op::Stage);
+        let run = bench.run_under(&faults);
+        let ended = tokio::spawn(async move { run.run().await }).await;
+        let error = ended.expect_err("it can't be complete");
+        assert!(error.is_panic());
+        bench.sync().await;
+        bench.expect_same();
+    }
 }
 
 /// Above the watchdog's mark a run creeps, one file at a time, and comes to its end all the same.

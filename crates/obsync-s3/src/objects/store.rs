@@ -16,7 +16,7 @@ use obsync_core::{
 use serde::{Deserialize, Serialize};
 
 use super::looks::Look;
-use super::upload::{Waiting, Writer};
+use super::upload::{self, Waiting, Writer};
 use super::{Ahead, S3VaultStore, changed, file};
 use crate::bucket::{Read, digest_of};
 use crate::keys::{self, IGNORE_FILE, OWN_FOLDER};
@@ -303,6 +303,10 @@ impl VaultStore for S3VaultStore {
         meta: &FileMeta,
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
         self.writer(path, Some(meta.clone())).await
+    }
+
+    fn stream_memory(&self) -> u64 {
+        upload::HELD
     }
 
     async fn stage_copy(

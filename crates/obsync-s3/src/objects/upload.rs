@@ -19,6 +19,8 @@ use crate::parts::Part;
 /// How large a part is: S3 takes no less of all but the last, some services want all alike, and 10,000
 /// of them are more than the service's largest file.
 const PART: usize = 5 * 1024 * 1024;
+/// The most that a writer holds: a part on its way, almost another, and the piece that makes it one.
+pub(super) const HELD: u64 = (2 * PART + obsidian_sync::wire::PIECE_SIZE) as u64;
 
 /// What lies staged.
 pub(super) enum Waiting {

@@ -83,8 +83,8 @@ pub(super) fn frames(input: &[u8]) {
 /// A backlog, one record a line. A name that begins with `=` is the plain form of what stands there: it is
 /// encoded with the vault's own key, so that records get past their names.
 pub(super) fn records(input: &[u8]) {
-    for (cipher, initial) in CIPHERS.iter().zip([true, false, false]) {
-        let mut collector = Collector::new(cipher, initial);
+    for cipher in CIPHERS.iter() {
+        let mut collector = Collector::new(cipher);
         let mut taken = 0;
         for line in input.split(|&byte| byte == b'\n') {
             if let Ok(mut raw) = serde_json::from_slice::<RawRecord>(line) {

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use obsidian_sync::ContentHash;
 
-use super::{Faults, Op, effect, gone};
+use super::pace::Running;
+use super::{End, Faults, Op, effect, gone};
 use crate::path::{PathProblem, VaultPath};
 use crate::store::{
     Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,
@@ -30,10 +31,30 @@ impl<S> FailingVaultStore<S> {
     }
 }
 
+impl<S: VaultStore> FailingVaultStore<S> {
+    async fn writer(
+        &self,
+        path: &VaultPath,
+        staged: impl Future<Output = Result<Box<dyn StagedWriter>, StoreError>> + Send,
+    ) -> Result<Box<dyn StagedWriter>, StoreError> {
+        let end = self.faults.enter(Op::StageStream, Some(path))?;
+        let open = self.faults.begin(Op::StageStream).await;
+        let inner = staged.await;
+        self.faults.leave(end)?;
+        Ok(Box::new(FailingWriter {
+            inner: inner?,
+            path: path.clone(),
+            faults: self.faults.clone(),
+            _open: open,
+        }))
+    }
+}
+
 struct FailingWriter {
     inner: Box<dyn StagedWriter>,
     path: VaultPath,
     faults: Faults,
+    _open: Running,
 }
 
 #[async_trait]
@@ -109,7 +130,7 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
     }
 
     async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
-        self.faults.alive()?;
+        self.faults.readable(path)?;
         self.inner.hash(path).await
     }
 
@@ -138,12 +159,7 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         size: u64,
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
         let staged = self.inner.stage_stream(path, size);
-        let inner = effect!(self.faults, Op::StageStream, Some(path), staged.await)?;
-        Ok(Box::new(FailingWriter {
-            inner,
-            path: path.clone(),
-            faults: self.faults.clone(),
-        }))
+        self.writer(path, staged).await
     }
 
     async fn stage_stream_of(
@@ -152,12 +168,11 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         meta: &FileMeta,
     ) -> Result<Box<dyn StagedWriter>, StoreError> {
         let staged = self.inner.stage_stream_of(path, meta);
-        let inner = effect!(self.faults, Op::StageStream, Some(path), staged.await)?;
-        Ok(Box::new(FailingWriter {
-            inner,
-            path: path.clone(),
-            faults: self.faults.clone(),
-        }))
+        self.writer(path, staged).await
+    }
+
+    fn stream_memory(&self) -> u64 {
+        self.inner.stream_memory().max(self.faults.held())
     }
 
     async fn stage_copy(
@@ -177,8 +192,8 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         expect: &Expect,
         retire: Retire,
     ) -> Result<Stamp, PublishError> {
-        let crash = match self.faults.enter(Op::Publish, Some(&staged.path)) {
-            Ok(crash) => crash,
+        let end = match self.faults.enter(Op::Publish, Some(&staged.path)) {
+            Ok(end) => end,
             Err(error) => {
                 return Err(PublishError {
                     staged: Some(staged),
@@ -186,8 +201,10 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
                 });
             }
         };
+        let running = self.faults.begin(Op::Publish).await;
         let done = self.inner.publish(staged, expect, retire).await;
-        self.faults.leave(crash).map_err(|error| PublishError {
+        drop(running);
+        self.faults.leave(end).map_err(|error| PublishError {
             staged: None,
             error,
         })?;
@@ -232,12 +249,12 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
         let mut crash = false;
         let mut entered = Vec::with_capacity(removals.len());
         for (path, ..) in removals {
-            entered.push(match crash {
+            let end = match crash {
                 true => Err(gone()),
-                false => self.faults.enter(Op::RemoveFile, Some(path)).map(|last| {
-                    crash = last;
-                }),
-            });
+                false => self.faults.enter(Op::RemoveFile, Some(path)),
+            };
+            crash |= matches!(end, Ok(End::Crash));
+            entered.push(end);
         }
         let allowed: Vec<_> = entered
             .iter()
@@ -246,11 +263,12 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
             .map(|(_, removal)| *removal)
             .collect();
         let mut done = self.inner.remove_files(&allowed).await.into_iter();
-        let left = self.faults.leave(crash).is_err();
         let results = entered.into_iter().map(|entered| {
-            entered?;
+            let end = entered?;
             let done = done.next().unwrap_or_else(|| Err(gone()));
-            if left { Err(gone()) } else { done }
+            self.faults.leave(end)?;
+            // What came before a crash has happened, too, and nobody learns of it.
+            if crash { Err(gone()) } else { done }
         });
         results.collect()
     }
