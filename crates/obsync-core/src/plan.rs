@@ -5,6 +5,7 @@
 //! room is made first, deletions come last.
 
 mod decide;
+mod listing;
 mod mirror;
 mod names;
 mod reuse;

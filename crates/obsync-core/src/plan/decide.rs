@@ -1,40 +1,34 @@
 //! What one record asks for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use obsidian_sync::Uid;
 
+use super::listing::Listing;
 use super::names::Names;
 use super::{Basis, Clear, Download, Input, Local, Mode, Over, Plan, Removal, Target};
 use crate::filter::Verdict;
 use crate::path::VaultPath;
 use crate::record::{Change, Record, RemoteFile};
-use crate::state::{Entry, FileEntry, Unapplied, UnappliedKind};
+use crate::state::{Entry, FileEntry};
 use crate::store::Stamp;
 
 pub(super) struct Decider<'a, 'p> {
     input: &'a Input<'a>,
     names: &'p Names<'a>,
     plan: &'p mut Plan,
-    listed: HashMap<&'a str, &'a Unapplied>,
+    listing: Listing<'a>,
     decided: HashSet<&'a VaultPath>,
-    relisted: HashSet<&'a str>,
 }
 
 impl<'a, 'p> Decider<'a, 'p> {
     pub(super) fn new(input: &'a Input<'a>, names: &'p Names<'a>, plan: &'p mut Plan) -> Self {
-        let listed = input
-            .unapplied
-            .iter()
-            .map(|item| (item.name.as_str(), item))
-            .collect();
         Self {
             input,
             names,
             plan,
-            listed,
+            listing: Listing::new(input),
             decided: HashSet::new(),
-            relisted: HashSet::new(),
         }
     }
 
@@ -70,7 +64,7 @@ impl<'a, 'p> Decider<'a, 'p> {
         let entry = self.input.entries.get(path);
         // A record sent again is no news; but one that is tried again may be older than what an
         // entry comes from, where the service was restored in between.
-        let again = self.listed.get(path.as_str());
+        let again = self.listing.before(path.as_str());
         let again = again.is_some_and(|item| item.uid == record.uid && item.record.is_some());
         let known = entry.is_some_and(|entry| entry.uid() >= record.uid);
         if self.input.basis == Basis::Changes && known && !again {
@@ -111,13 +105,17 @@ impl<'a, 'p> Decider<'a, 'p> {
                 && self.input.filter.verdict(path, folder) == Verdict::Sync
             {
                 self.decided.insert(path);
+                self.unlist(path);
                 self.deleted(path, entry.uid(), Some(entry));
             }
         }
+        // What is listed under a name that the vault has no longer is no trouble any more. One that it
+        // still has keeps its count of tries until it is brought.
         for item in self.input.unapplied {
             let name = item.name.as_str();
-            if !self.relisted.contains(name) && !self.plan.unlist.iter().any(|n| n == name) {
-                self.plan.unlist.push(name.to_owned());
+            let decided = VaultPath::parse(name).is_ok_and(|path| self.decided.contains(&path));
+            if !decided && !self.listing.speaks_of(name) {
+                self.listing.unlist(self.plan, name);
             }
         }
     }
@@ -216,7 +214,13 @@ impl<'a, 'p> Decider<'a, 'p> {
         }
     }
 
-    fn adopt(&mut self, record: &Record, file: &RemoteFile, entry: Option<&Entry>, stamp: &Stamp) {
+    fn adopt(
+        &mut self,
+        record: &'a Record,
+        file: &RemoteFile,
+        entry: Option<&Entry>,
+        stamp: &Stamp,
+    ) {
         let target = Target {
             path: record.path.clone(),
             uid: record.uid,
@@ -267,42 +271,17 @@ impl<'a, 'p> Decider<'a, 'p> {
         self.plan.clear.push(Clear::File(removal));
     }
 
-    /// Lists a record that can't be applied. `again` keeps it for another look at the next run,
-    /// for troubles that a change at the destination can end.
     fn skip(&mut self, record: &'a Record, message: String, again: bool) {
         let name = record.path.as_str();
-        self.relisted.insert(name);
-        let item = Unapplied {
-            name: name.to_owned(),
-            uid: record.uid,
-            kind: UnappliedKind::Skipped,
-            message,
-            attempts: 0,
-            record: again.then(|| record.clone()),
-        };
-        if self.listed.get(name) != Some(&&item) {
-            self.plan.list.push(item);
-        }
+        self.listing.skip(self.plan, name, record, message, again);
     }
 
-    /// Lists a record for another try at the next run.
     fn fail(&mut self, record: &'a Record, message: String) {
         let name = record.path.as_str();
-        self.relisted.insert(name);
-        let before = self.listed.get(name).filter(|old| old.uid == record.uid);
-        self.plan.list.push(Unapplied {
-            name: name.to_owned(),
-            uid: record.uid,
-            kind: UnappliedKind::Failed,
-            message,
-            attempts: before.map_or(0, |old| old.attempts) + 1,
-            record: Some(record.clone()),
-        });
+        self.listing.fail(self.plan, name, record.clone(), message);
     }
 
-    fn unlist(&mut self, path: &VaultPath) {
-        if self.listed.contains_key(path.as_str()) {
-            self.plan.unlist.push(path.as_str().to_owned());
-        }
+    fn unlist(&mut self, path: &'a VaultPath) {
+        self.listing.unlist(self.plan, path.as_str());
     }
 }

@@ -381,6 +381,13 @@ fn mirror_keeps_what_the_vault_has_but_could_not_be_brought() {
 }
 
 #[test]
+fn a_whole_comparison_unlists_only_what_the_vault_has_no_longer() {
+    let failed = World::new().file(1, "x.md", "X").fail_remembered().whole();
+    check(&failed, &["unlist x.md"]);
+    check(&failed.file(1, "x.md", "X"), &["download x.md"]);
+}
+
+#[test]
 fn names_that_fold_together() {
     let folding = Folding {
         case: true,
