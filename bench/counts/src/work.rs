@@ -131,6 +131,8 @@ fn first_plan(records: &[Record], filter: &Filter) {
     black_box(plan(&Input {
         records,
         basis: Basis::Whole,
+        unusable: &[],
+        cleared: &[],
         entries: &HashMap::new(),
         unapplied: &[],
         local: &HashMap::new(),

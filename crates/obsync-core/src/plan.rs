@@ -72,6 +72,10 @@ pub struct Input<'a> {
     pub records: &'a [Record],
     /// What they stand for.
     pub basis: Basis,
+    /// The last records of names of which nothing can be used: what is under such a name stays.
+    pub unusable: &'a [Unapplied],
+    /// Names that nothing could be made of and that the vault has no longer.
+    pub cleared: &'a [String],
     /// The state's entries.
     pub entries: &'a HashMap<VaultPath, Entry>,
     /// Records listed by earlier runs as not applied.
@@ -270,17 +274,19 @@ impl Plan {
 /// Decides what to do. Pure: equal inputs give equal plans.
 pub fn plan(input: &Input<'_>) -> Plan {
     let mut plan = Plan::default();
-    let names = names::Names::new(input);
-    let mut decider = decide::Decider::new(input, &names, &mut plan);
+    let listing = listing::Listing::new(input);
+    let names = names::Names::new(input, &listing);
+    let mut decider = decide::Decider::new(input, &names, listing, &mut plan);
     for record in input.records {
         decider.record(record);
     }
+    decider.unusable();
     if input.basis == Basis::Whole {
         decider.missing_from_the_whole();
     }
-    let undecided = decider.finish();
+    let (decided, listing) = decider.finish();
     if input.mode == Mode::Mirror {
-        mirror::complete(input, &undecided, &mut plan);
+        mirror::complete(input, &decided, &listing, &mut plan);
     }
     reuse::find(input, &names, &mut plan);
     order(&mut plan, input.unapplied);

@@ -22,18 +22,27 @@ pub(super) struct Decider<'a, 'p> {
 }
 
 impl<'a, 'p> Decider<'a, 'p> {
-    pub(super) fn new(input: &'a Input<'a>, names: &'p Names<'a>, plan: &'p mut Plan) -> Self {
+    pub(super) fn new(
+        input: &'a Input<'a>,
+        names: &'p Names<'a>,
+        listing: Listing<'a>,
+        plan: &'p mut Plan,
+    ) -> Self {
         Self {
             input,
             names,
             plan,
-            listing: Listing::new(input),
+            listing,
             decided: HashSet::new(),
         }
     }
 
     pub(super) fn record(&mut self, record: &'a Record) {
         let path = &record.path;
+        if self.listing.is_unusable(path.as_str()) {
+            // Tried again, but the service has said something newer of it.
+            return;
+        }
         self.decided.insert(path);
         let folder = match &record.change {
             Change::File(_) => false,
@@ -93,6 +102,11 @@ impl<'a, 'p> Decider<'a, 'p> {
         }
     }
 
+    /// Lists the records that could not be used at all.
+    pub(super) fn unusable(&mut self) {
+        self.listing.take_unusable(self.plan, self.input);
+    }
+
     /// With the vault as it stands: what the state has and the vault has not was deleted. What the
     /// filter hides is left alone, or narrowing a filter would delete files.
     pub(super) fn missing_from_the_whole(&mut self) {
@@ -102,6 +116,7 @@ impl<'a, 'p> Decider<'a, 'p> {
         for (path, entry) in entries {
             let folder = entry.file().is_none();
             if !self.decided.contains(path)
+                && !self.listing.is_unusable(path.as_str())
                 && self.input.filter.verdict(path, folder) == Verdict::Sync
             {
                 self.decided.insert(path);
@@ -120,9 +135,9 @@ impl<'a, 'p> Decider<'a, 'p> {
         }
     }
 
-    /// The paths that records had a say on.
-    pub(super) fn finish(self) -> HashSet<&'a VaultPath> {
-        self.decided
+    /// The paths that records had a say on, and the list.
+    pub(super) fn finish(self) -> (HashSet<&'a VaultPath>, Listing<'a>) {
+        (self.decided, self.listing)
     }
 
     fn file(&mut self, record: &'a Record, file: &RemoteFile, entry: Option<&Entry>) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Input, Plan};
+use super::{Basis, Input, Plan};
 use crate::record::Record;
 use crate::state::{Unapplied, UnappliedKind};
 
@@ -14,6 +14,10 @@ pub(super) struct Listing<'a> {
     /// Names that this plan listed, also where that was nothing new.
     relisted: HashSet<&'a str>,
     unlisted: HashSet<&'a str>,
+    /// Names of the feed whose newest record can't be used.
+    unusable: HashSet<&'a str>,
+    /// Whether the service spoke of everything, not only of what changed.
+    whole: bool,
 }
 
 impl<'a> Listing<'a> {
@@ -23,6 +27,38 @@ impl<'a> Listing<'a> {
             before: before.map(|item| (item.name.as_str(), item)).collect(),
             relisted: HashSet::new(),
             unlisted: HashSet::new(),
+            unusable: input
+                .unusable
+                .iter()
+                .map(|item| item.name.as_str())
+                .collect(),
+            whole: input.basis == Basis::Whole,
+        }
+    }
+
+    /// Whether the newest record of a name can't be used.
+    pub(super) fn is_unusable(&self, name: &str) -> bool {
+        self.unusable.contains(name)
+    }
+
+    /// Whether what is under a name stays as it is, because nobody can tell what the vault has there.
+    pub(super) fn spares(&self, name: &str) -> bool {
+        let for_good = |item: &Unapplied| {
+            item.kind == UnappliedKind::Skipped && item.record.is_none() && !self.whole
+        };
+        self.is_unusable(name) || self.before(name).is_some_and(for_good)
+    }
+
+    /// Lists what the feed could not use, and takes off the list what became of no interest.
+    pub(super) fn take_unusable(&mut self, plan: &mut Plan, input: &Input<'a>) {
+        for item in input.unusable {
+            self.relisted.insert(&item.name);
+            if self.before(&item.name) != Some(item) {
+                plan.list.push(item.clone());
+            }
+        }
+        for name in input.cleared {
+            self.unlist(plan, name);
         }
     }
 
@@ -34,6 +70,13 @@ impl<'a> Listing<'a> {
     /// Whether this plan has a word on a name.
     pub(super) fn speaks_of(&self, name: &str) -> bool {
         self.relisted.contains(name) || self.unlisted.contains(name)
+    }
+
+    /// All names that are listed once the plan is applied.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        let before = self.before.keys().copied();
+        let before = before.filter(|name| !self.unlisted.contains(name));
+        before.chain(self.relisted.iter().copied())
     }
 
     /// Lists a record that can't be applied. `again` keeps it for another look at the next run,

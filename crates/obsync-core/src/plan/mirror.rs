@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use obsidian_sync::crypto::SEAL_OVERHEAD;
 use obsidian_sync::{Millis, Uid};
 
+use super::listing::Listing;
 use super::{Clear, Download, Input, Local, Over, Plan, Removal, Target};
 use crate::filter::Verdict;
 use crate::path::VaultPath;
@@ -15,17 +16,27 @@ use crate::store::Retire;
 /// A file that no record deleted but that is not in the vault.
 const EXTRA: Uid = Uid(0);
 
-pub(super) fn complete(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
-    restore(input, decided, plan);
-    remove_extras(input, plan);
+pub(super) fn complete(
+    input: &Input<'_>,
+    decided: &HashSet<&VaultPath>,
+    listing: &Listing<'_>,
+    plan: &mut Plan,
+) {
+    restore(input, decided, listing, plan);
+    remove_extras(input, listing, plan);
 }
 
 /// Brings back what the vault has and the destination has not, or not so.
-fn restore(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
+fn restore(
+    input: &Input<'_>,
+    decided: &HashSet<&VaultPath>,
+    listing: &Listing<'_>,
+    plan: &mut Plan,
+) {
     let mut untouched: Vec<_> = input
         .entries
         .iter()
-        .filter(|(path, _)| !decided.contains(path))
+        .filter(|(path, _)| !decided.contains(path) && !listing.spares(path.as_str()))
         .collect();
     untouched.sort_by_key(|(path, _)| *path);
     let folders: HashSet<String> = match input.folding.any() {
@@ -105,9 +116,8 @@ fn restored(path: &VaultPath, file: &FileEntry, over: Over) -> Target {
 }
 
 /// Removes what the vault has not, as far as the filter lets it see.
-fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
+fn remove_extras(input: &Input<'_>, listing: &Listing<'_>, plan: &mut Plan) {
     let forgotten: HashSet<&VaultPath> = plan.forget.iter().collect();
-    let unlisted: HashSet<&String> = plan.unlist.iter().collect();
     let mut gone: HashSet<&VaultPath> = plan.removals.iter().map(|removal| &removal.path).collect();
     gone.extend(plan.folder_removals.iter().map(|(path, _)| path));
     // Everything the vault has, also what this run could not bring: a file that failed is no extra.
@@ -128,12 +138,11 @@ fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
             live.insert(record.path.clone());
         }
     }
-    let listed = input
-        .unapplied
-        .iter()
-        .filter(|item| !unlisted.contains(&item.name))
-        .filter_map(|item| VaultPath::parse(&item.name).ok());
-    live.extend(listed);
+    live.extend(
+        listing
+            .names()
+            .filter_map(|name| VaultPath::parse(name).ok()),
+    );
     // What stays whatever the vault says keeps the folders above it.
     let stays = |path: &VaultPath, local: &Local| match local {
         Local::Foreign(_) | Local::Unreadable(_) => true,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::listing::Listing;
 use super::{Basis, Input, Local};
 use crate::path::VaultPath;
 use crate::record::{Change, Record};
@@ -20,7 +21,7 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(input: &'a Input<'a>) -> Self {
+    pub(super) fn new(input: &'a Input<'a>, listing: &Listing<'_>) -> Self {
         let mut names = Self {
             input,
             owners: HashMap::new(),
@@ -39,7 +40,7 @@ impl<'a> Names<'a> {
             let gone = match by_path.get(path) {
                 Some(Change::Deleted { .. }) => true,
                 Some(_) => false,
-                None => input.basis == Basis::Whole,
+                None => input.basis == Basis::Whole && !listing.is_unusable(path.as_str()),
             };
             if gone {
                 going.insert(key, path);

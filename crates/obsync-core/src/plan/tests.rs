@@ -388,6 +388,32 @@ fn a_whole_comparison_unlists_only_what_the_vault_has_no_longer() {
 }
 
 #[test]
+fn what_is_under_a_name_that_makes_no_sense_stays() {
+    let skip = "skip x.md (no hash)";
+    let ours = World::new().synced(1, "x.md", "X").nonsense(2, "x.md");
+    check(&ours, &[skip]);
+    check(&ours.clone().whole(), &[skip]);
+    check(&ours.clone().whole().mirror(), &[skip]);
+    check(&ours.local("x.md", "mine").mirror(), &[skip]);
+    let theirs = World::new().local("x.md", "mine").nonsense(2, "x.md");
+    check(&theirs.clone().whole().mirror(), &[skip]);
+    check(&theirs.mirror().remember(), &[]);
+    // It keeps its name, too.
+    let folding = Folding {
+        case: true,
+        unicode: false,
+    };
+    let folded = World::new()
+        .synced(1, "x.md", "X")
+        .nonsense(2, "x.md")
+        .file(3, "X.md", "Y")
+        .folding(folding)
+        .whole();
+    let taken = "skip X.md ('x.md' has the same name at this destination)";
+    check(&folded, &[taken, skip]);
+}
+
+#[test]
 fn names_that_fold_together() {
     let folding = Folding {
         case: true,

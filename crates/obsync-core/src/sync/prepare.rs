@@ -258,9 +258,11 @@ impl SyncRun {
             doubted: &self.options.doubted,
         })
         .await?;
-        let mut plan = plan::plan(&Input {
+        Ok(plan::plan(&Input {
             records: &feed.records,
             basis,
+            unusable: &feed.unusable,
+            cleared: &feed.cleared,
             entries,
             unapplied,
             local: &local,
@@ -268,27 +270,6 @@ impl SyncRun {
             mode: self.options.mode,
             folding: self.store.folding(),
             check_path: &|path| self.store.check_path(path),
-        });
-        list_unusable(&mut plan, feed, unapplied);
-        Ok(plan)
+        }))
     }
-}
-
-/// Adds the records whose names could not be used at all.
-fn list_unusable(plan: &mut Plan, feed: &Feed, unapplied: &[Unapplied]) {
-    let listed: HashMap<&str, &Unapplied> = unapplied
-        .iter()
-        .map(|item| (item.name.as_str(), item))
-        .collect();
-    for item in &feed.unusable {
-        plan.unlist.retain(|name| *name != item.name);
-        if listed.get(item.name.as_str()) != Some(&item) {
-            plan.list.push(item.clone());
-        }
-    }
-    let cleared = feed
-        .cleared
-        .iter()
-        .filter(|name| listed.contains_key(name.as_str()));
-    plan.unlist.extend(cleared.cloned());
 }

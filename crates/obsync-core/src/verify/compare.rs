@@ -129,6 +129,10 @@ fn wanted(
     let mut files = Vec::new();
     // By folded name: of two that are one here, only the older can be right.
     let mut live: HashSet<String> = HashSet::new();
+    // What the vault has there can't be told: whatever is here is not extra.
+    let unusable = feed.unusable.iter();
+    let unusable = unusable.filter_map(|item| VaultPath::parse(&item.name).ok());
+    live.extend(unusable.map(|path| folding.key(&path)));
     for record in feed.records {
         let Change::File(file) = record.change else {
             continue;

@@ -13,4 +13,5 @@ mod plans;
 mod promises;
 mod stuck;
 mod unfinished;
+mod unusable;
 mod verify;

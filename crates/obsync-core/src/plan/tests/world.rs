@@ -17,6 +17,7 @@ pub(super) struct World {
     pub(super) entries: HashMap<VaultPath, Entry>,
     pub(super) local: HashMap<VaultPath, Local>,
     pub(super) unapplied: Vec<Unapplied>,
+    unusable: Vec<Unapplied>,
     pub(super) basis: Basis,
     pub(super) mode: Mode,
     folding: Folding,
@@ -34,6 +35,7 @@ impl World {
             entries: HashMap::new(),
             local: HashMap::new(),
             unapplied: Vec::new(),
+            unusable: Vec::new(),
             basis: Basis::Changes,
             mode: Mode::Pull,
             folding: Folding::default(),
@@ -50,6 +52,8 @@ impl World {
         plan(&Input {
             records: &self.records,
             basis: self.basis,
+            unusable: &self.unusable,
+            cleared: &[],
             entries: &self.entries,
             unapplied: &self.unapplied,
             local: &self.local,
@@ -78,6 +82,19 @@ impl World {
     /// The vault: a deleted folder's record.
     pub(super) fn deleted_folder(self, uid: u64, name: &str) -> Self {
         self.record(uid, name, Change::Deleted { folder: true })
+    }
+
+    /// The vault: a record of which nothing can be used.
+    pub(super) fn nonsense(mut self, uid: u64, name: &str) -> Self {
+        self.unusable.push(Unapplied {
+            name: name.to_owned(),
+            uid: Uid(uid),
+            kind: UnappliedKind::Skipped,
+            message: "no hash".to_owned(),
+            attempts: 0,
+            record: None,
+        });
+        self
     }
 
     fn record(mut self, uid: u64, name: &str, change: Change) -> Self {
@@ -180,6 +197,7 @@ impl World {
             self.unapplied.push(item);
         }
         self.records.clear();
+        self.unusable.clear();
         self
     }
 
