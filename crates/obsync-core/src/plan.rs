@@ -5,6 +5,7 @@
 //! room is made first, deletions come last.
 
 mod decide;
+mod here;
 mod listing;
 mod mirror;
 mod names;
@@ -13,7 +14,7 @@ mod steps;
 
 use std::collections::{HashMap, HashSet};
 
-use obsidian_sync::{ContentHash, Millis, Uid};
+use obsidian_sync::{Millis, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
@@ -22,6 +23,8 @@ use crate::record::{Record, RemoteFile};
 use crate::state::{Entry, Unapplied, UnappliedKind};
 use crate::store::{FileMeta, Folding, Retire, Stamp};
 
+use here::Here;
+pub use here::Local;
 pub use steps::Step;
 
 /// What the destination is to become.
@@ -44,28 +47,6 @@ pub enum Basis {
     Whole,
 }
 
-/// What is at a path, compared with what the state says was written there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Local {
-    /// Nothing.
-    Absent,
-    /// A file with the very content that the state lists.
-    Ours(Stamp),
-    /// A file with other content: an edit, or a file that obsync never wrote.
-    Other {
-        /// SHA-256 of its content.
-        hash: ContentHash,
-        /// Its identity when it was looked at.
-        stamp: Stamp,
-    },
-    /// A folder.
-    Folder,
-    /// Something that must not be touched, such as a symbolic link; the text says what.
-    Foreign(String),
-    /// A file whose content can't be read, and so not be told from the vault's; the text says why.
-    Unreadable(String),
-}
-
 /// All that a plan depends on.
 pub struct Input<'a> {
     /// Records to take in: the last one of each path, ascending by uid.
@@ -80,8 +61,9 @@ pub struct Input<'a> {
     pub entries: &'a HashMap<VaultPath, Entry>,
     /// Records listed by earlier runs as not applied.
     pub unapplied: &'a [Unapplied],
-    /// What is at the path of each record and, for a mirror, at every path there is. A path that
-    /// is not listed is absent.
+    /// What is otherwise than the entries say: at the path of each record, with the whole vault at
+    /// that of every entry, and for a mirror at every path there is. A path that is not told is as its
+    /// entry has it; without an entry, nothing is there.
     pub local: &'a HashMap<VaultPath, Local>,
     /// What is synced.
     pub filter: &'a Filter,

@@ -6,7 +6,7 @@ use obsidian_sync::Uid;
 
 use super::listing::Listing;
 use super::names::Names;
-use super::{Basis, Clear, Download, Input, Local, Mode, Over, Plan, Removal, Target};
+use super::{Basis, Clear, Download, Here, Input, Mode, Over, Plan, Removal, Target};
 use crate::filter::Verdict;
 use crate::path::VaultPath;
 use crate::record::{Change, Record, RemoteFile};
@@ -143,31 +143,31 @@ impl<'a, 'p> Decider<'a, 'p> {
     fn file(&mut self, record: &'a Record, file: &RemoteFile, entry: Option<&Entry>) {
         let path = &record.path;
         let over = match self.names.local(path) {
-            Local::Absent => {
+            Here::Absent => {
                 self.clear_old_folder(path, record.uid);
                 Over::Nothing
             }
-            Local::Ours(stamp) => {
+            Here::Ours(stamp) => {
                 let known = entry.and_then(Entry::file);
                 if known.is_some_and(|known| known.hash == file.hash) {
                     return self.adopt(record, file, entry, stamp);
                 }
                 Over::Ours(stamp.clone())
             }
-            Local::Other { hash, stamp } if *hash == file.hash => {
+            Here::Other { hash, stamp } if *hash == file.hash => {
                 return self.adopt(record, file, entry, stamp);
             }
-            Local::Other { stamp, .. } => Over::Local(stamp.clone()),
-            Local::Folder => {
+            Here::Other { stamp, .. } => Over::Local(stamp.clone()),
+            Here::Folder => {
                 self.plan
                     .clear
                     .push(Clear::Folder(path.clone(), record.uid));
                 Over::Nothing
             }
-            Local::Foreign(what) => {
+            Here::Foreign(what) => {
                 return self.skip(record, format!("{what} is in the way"), true);
             }
-            Local::Unreadable(why) => return self.fail(record, why.clone()),
+            Here::Unreadable(why) => return self.fail(record, why.to_owned()),
         };
         let target = Target {
             path: path.clone(),
@@ -184,16 +184,16 @@ impl<'a, 'p> Decider<'a, 'p> {
     fn folder(&mut self, record: &'a Record, entry: Option<&Entry>) {
         let path = &record.path;
         match self.names.local(path) {
-            Local::Folder => {
+            Here::Folder => {
                 let new = Entry::Folder { uid: record.uid };
                 if entry != Some(&new) {
                     self.plan.adopt.push((path.clone(), new));
                 }
                 return self.unlist(path);
             }
-            Local::Absent => {}
-            Local::Ours(stamp) => self.clear_file(path, record.uid, stamp),
-            Local::Other { stamp, .. } => match self.input.mode {
+            Here::Absent => {}
+            Here::Ours(stamp) => self.clear_file(path, record.uid, stamp),
+            Here::Other { stamp, .. } => match self.input.mode {
                 Mode::Pull => {
                     self.plan
                         .clear
@@ -201,10 +201,10 @@ impl<'a, 'p> Decider<'a, 'p> {
                 }
                 Mode::Mirror => self.clear_file(path, record.uid, stamp),
             },
-            Local::Foreign(what) => {
+            Here::Foreign(what) => {
                 return self.skip(record, format!("{what} is in the way"), true);
             }
-            Local::Unreadable(why) => return self.fail(record, why.clone()),
+            Here::Unreadable(why) => return self.fail(record, why.to_owned()),
         }
         self.plan.folders.push((path.clone(), record.uid));
     }
@@ -212,13 +212,12 @@ impl<'a, 'p> Decider<'a, 'p> {
     fn deleted(&mut self, path: &VaultPath, uid: Uid, entry: Option<&Entry>) {
         // What obsync did not write is not obsync's to delete; a mirror looks at extras later.
         let Some(entry) = entry else { return };
-        let local = self.input.local.get(path).unwrap_or(&Local::Absent);
-        match (entry, local) {
-            (Entry::Folder { .. }, Local::Folder) => {
+        match (entry, self.input.at(path)) {
+            (Entry::Folder { .. }, Here::Folder) => {
                 self.plan.folder_removals.push((path.clone(), uid));
             }
-            (Entry::File(_), Local::Ours(stamp)) => self.remove(path, uid, stamp),
-            (Entry::File(_), Local::Other { stamp, .. }) => match self.input.mode {
+            (Entry::File(_), Here::Ours(stamp)) => self.remove(path, uid, stamp),
+            (Entry::File(_), Here::Other { stamp, .. }) => match self.input.mode {
                 Mode::Pull => {
                     self.plan.kept.push((path.clone(), uid));
                     self.plan.forget.push(path.clone());
@@ -270,7 +269,7 @@ impl<'a, 'p> Decider<'a, 'p> {
         let Some(old) = self.names.respelled(path) else {
             return;
         };
-        if self.input.local.get(old) == Some(&Local::Folder) {
+        if self.input.at(old) == Here::Folder {
             self.plan.clear.push(Clear::Folder(old.clone(), uid));
         }
     }

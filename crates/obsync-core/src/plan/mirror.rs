@@ -6,7 +6,7 @@ use obsidian_sync::crypto::SEAL_OVERHEAD;
 use obsidian_sync::{Millis, Uid};
 
 use super::listing::Listing;
-use super::{Clear, Download, Input, Local, Over, Plan, Removal, Target};
+use super::{Clear, Download, Here, Input, Local, Over, Plan, Removal, Target};
 use crate::filter::Verdict;
 use crate::path::VaultPath;
 use crate::record::{Change, RemoteFile};
@@ -48,16 +48,14 @@ fn restore(
         if input.filter.verdict(path, folder) != Verdict::Sync {
             continue;
         }
-        let local = input.local.get(path).unwrap_or(&Local::Absent);
-        match (entry, local) {
+        match (entry, input.at(path)) {
             // Two folders of the vault that are one folder here.
-            (Entry::Folder { .. }, Local::Absent) if folders.contains(&input.folding.key(path)) => {
-            }
-            (_, Local::Foreign(_) | Local::Unreadable(_))
-            | (Entry::File(_), Local::Ours(_))
-            | (Entry::Folder { .. }, Local::Folder) => {}
+            (Entry::Folder { .. }, Here::Absent) if folders.contains(&input.folding.key(path)) => {}
+            (_, Here::Foreign(_) | Here::Unreadable(_))
+            | (Entry::File(_), Here::Ours(_))
+            | (Entry::Folder { .. }, Here::Folder) => {}
             (Entry::Folder { uid }, found) => {
-                if let Local::Other { stamp, .. } | Local::Ours(stamp) = found {
+                if let Here::Other { stamp, .. } | Here::Ours(stamp) = found {
                     let removal = Removal {
                         path: path.clone(),
                         uid: EXTRA,
@@ -70,8 +68,8 @@ fn restore(
             }
             (Entry::File(file), found) => {
                 let over = match found {
-                    Local::Other { stamp, .. } => Over::Local(stamp.clone()),
-                    Local::Folder => {
+                    Here::Other { stamp, .. } => Over::Local(stamp.clone()),
+                    Here::Folder => {
                         plan.clear.push(Clear::Folder(path.clone(), EXTRA));
                         Over::Nothing
                     }
@@ -88,11 +86,10 @@ fn restore(
 }
 
 fn folder_keys(input: &Input<'_>) -> HashSet<String> {
-    let folders = input
-        .local
-        .iter()
-        .filter(|(_, local)| **local == Local::Folder);
-    folders.map(|(path, _)| input.folding.key(path)).collect()
+    let told = input.local.keys();
+    let all = told.chain(input.entries.keys());
+    let folders = all.filter(|path| input.at(path) == Here::Folder);
+    folders.map(|path| input.folding.key(path)).collect()
 }
 
 fn restored(path: &VaultPath, file: &FileEntry, over: Over) -> Target {

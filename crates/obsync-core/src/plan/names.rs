@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::listing::Listing;
-use super::{Basis, Input, Local};
+use super::{Basis, Here, Input};
 use crate::path::VaultPath;
 use crate::record::{Change, Record};
 use crate::state::Entry;
@@ -84,11 +84,10 @@ impl<'a> Names<'a> {
 
     /// What is at a path. Where names fold, the old spelling's own file is not seen as a stranger
     /// under the new spelling.
-    pub(super) fn local(&self, path: &VaultPath) -> &'a Local {
-        let local = |path| self.input.local.get(path).unwrap_or(&Local::Absent);
+    pub(super) fn local(&self, path: &VaultPath) -> Here<'a> {
         match self.respelled(path) {
-            Some(old) if matches!(local(old), Local::Ours(_) | Local::Folder) => &Local::Absent,
-            _ => local(path),
+            Some(old) if matches!(self.input.at(old), Here::Ours(_) | Here::Folder) => Here::Absent,
+            _ => self.input.at(path),
         }
     }
 }

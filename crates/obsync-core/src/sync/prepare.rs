@@ -248,7 +248,7 @@ impl SyncRun {
         entries: &HashMap<VaultPath, Entry>,
         unapplied: &[Unapplied],
     ) -> Result<Plan, SyncError> {
-        let local = local::look(&Question {
+        let looked = local::look(Question {
             store: &*self.store,
             mode: self.options.mode,
             basis,
@@ -256,8 +256,12 @@ impl SyncRun {
             records: &feed.records,
             entries,
             doubted: &self.options.doubted,
-        })
-        .await?;
+        });
+        let local = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(SyncError::Stopped),
+            looked = looked => looked?,
+        };
         Ok(plan::plan(&Input {
             records: &feed.records,
             basis,

@@ -8,6 +8,7 @@ mod crash;
 mod endings;
 mod guards;
 mod hostile;
+mod looks;
 mod network;
 mod plans;
 mod promises;

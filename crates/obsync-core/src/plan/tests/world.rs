@@ -49,6 +49,18 @@ impl World {
             true => Err(PathProblem::Unholdable("by this test".into())),
             false => Ok(()),
         };
+        // As a look at the destination tells it.
+        let mut local = self.local.clone();
+        for (path, entry) in &self.entries {
+            let told = local.entry(path.clone()).or_insert(Local::Absent);
+            let same = match entry {
+                Entry::File(file) => *told == Local::Ours(file.stamp.clone()),
+                Entry::Folder { .. } => *told == Local::Folder,
+            };
+            if same {
+                local.remove(path);
+            }
+        }
         plan(&Input {
             records: &self.records,
             basis: self.basis,
@@ -56,7 +68,7 @@ impl World {
             cleared: &[],
             entries: &self.entries,
             unapplied: &self.unapplied,
-            local: &self.local,
+            local: &local,
             filter: &filter,
             mode: self.mode,
             folding: self.folding,
