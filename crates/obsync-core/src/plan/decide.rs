@@ -43,7 +43,10 @@ impl<'a, 'p> Decider<'a, 'p> {
             // Tried again, but the service has said something newer of it.
             return;
         }
-        self.decided.insert(path);
+        // Only what was there before is ever looked up: a first sync, the largest plan, has none of it.
+        if !self.input.entries.is_empty() || !self.input.unapplied.is_empty() {
+            self.decided.insert(path);
+        }
         let folder = match &record.change {
             Change::File(_) => false,
             Change::Folder => true,
@@ -111,18 +114,19 @@ impl<'a, 'p> Decider<'a, 'p> {
     /// filter hides is left alone, or narrowing a filter would delete files.
     pub(super) fn missing_from_the_whole(&mut self) {
         // A fixed order, so that equal inputs give equal plans.
-        let mut entries: Vec<_> = self.input.entries.iter().collect();
-        entries.sort_by_key(|(path, _)| *path);
-        for (path, entry) in entries {
+        let input = self.input;
+        let missing = input.entries.iter().filter(|(path, entry)| {
             let folder = entry.file().is_none();
-            if !self.decided.contains(path)
+            !self.decided.contains(path)
                 && !self.listing.is_unusable(path.as_str())
-                && self.input.filter.verdict(path, folder) == Verdict::Sync
-            {
-                self.decided.insert(path);
-                self.unlist(path);
-                self.deleted(path, entry.uid(), Some(entry));
-            }
+                && input.filter.verdict(path, folder) == Verdict::Sync
+        });
+        let mut missing: Vec<_> = missing.collect();
+        missing.sort_by_key(|(path, _)| *path);
+        for (path, entry) in missing {
+            self.decided.insert(path);
+            self.unlist(path);
+            self.deleted(path, entry.uid(), Some(entry));
         }
         // What is listed under a name that the vault has no longer is no trouble any more. One that it
         // still has keeps its count of tries until it is brought.

@@ -16,6 +16,7 @@ use crate::local::{self, Question};
 use crate::path::VaultPath;
 use crate::plan::{self, Basis, Input, Mode, Plan};
 use crate::progress::Event;
+use crate::record::Record;
 use crate::state::{Counts, Entry, Header, Unapplied};
 
 /// What a run knows before it changes anything.
@@ -114,6 +115,7 @@ impl SyncRun {
         if basis == Basis::Changes {
             feed.retry(&unapplied);
         }
+        share_paths(&mut feed.records, &entries);
         let plan = self
             .plan(&filter, &feed, basis, &entries, &unapplied)
             .await?;
@@ -275,5 +277,37 @@ impl SyncRun {
             folding: self.store.folding(),
             check_path: &|path| self.store.check_path(path),
         }))
+    }
+}
+
+/// Lets records name their paths by the entries' own text: of a large vault each path is then in memory
+/// once, whoever speaks of it.
+fn share_paths(records: &mut [Record], entries: &HashMap<VaultPath, Entry>) {
+    for record in records {
+        if let Some((path, _)) = entries.get_key_value(&record.path) {
+            record.path = path.clone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Change;
+
+    #[test]
+    fn a_path_that_has_an_entry_is_in_memory_once() {
+        let path = || VaultPath::parse("dir/a.md").unwrap();
+        let entries = HashMap::from([(path(), Entry::Folder { uid: Uid(1) })]);
+        let record = Record {
+            uid: Uid(1),
+            path: path(),
+            change: Change::Folder,
+        };
+        let mut records = [record];
+        share_paths(&mut records, &entries);
+        let text = |path: &VaultPath| path.as_str().as_ptr();
+        let own = entries.keys().next().map(text);
+        assert_eq!(own, Some(text(&records[0].path)));
     }
 }
