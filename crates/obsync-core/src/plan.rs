@@ -266,9 +266,9 @@ pub fn plan(input: &Input<'_>) -> Plan {
     if input.basis == Basis::Whole {
         decider.missing_from_the_whole();
     }
-    let (decided, listing) = decider.finish();
+    let (decided, mut listing) = decider.finish();
     if input.mode == Mode::Mirror {
-        mirror::complete(input, &decided, &listing, &mut plan);
+        mirror::complete(input, &decided, &mut listing, &mut plan);
     }
     reuse::find(input, &names, &mut plan);
     order(&mut plan, input.unapplied);

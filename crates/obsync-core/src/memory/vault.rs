@@ -78,9 +78,11 @@ impl MemoryVaultStore {
         paths.retain(|path| !hidden(path));
         let paths = paths.into_iter();
         let listed = paths.map(|path| Listed {
-            found: match tree.is_refused(&path) {
-                true => Found::Foreign("a folder that can't be listed".to_owned()),
-                false => tree.look(&path),
+            found: match tree.look(&path) {
+                Found::Folder if tree.is_refused(&path) => {
+                    Found::Foreign("a folder that can't be listed".to_owned())
+                }
+                found => found,
             },
             path,
         });

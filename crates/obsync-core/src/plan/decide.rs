@@ -47,28 +47,15 @@ impl<'a, 'p> Decider<'a, 'p> {
         if !self.input.entries.is_empty() || !self.input.unapplied.is_empty() {
             self.decided.insert(path);
         }
-        let folder = match &record.change {
-            Change::File(_) => false,
-            Change::Folder => true,
-            Change::Deleted { folder } => *folder,
-        };
-        match self.input.filter.verdict(path, folder) {
+        match self.input.filter.verdict(path, record.is_folder()) {
             Verdict::Sync => {}
             Verdict::Hidden => {
                 self.plan.hidden += 1;
-                self.unlist(path);
-                // Where a folder of ours was, the vault has none any more.
-                if let Some(entry @ Entry::Folder { .. }) = self.input.entries.get(path)
-                    && !folder
-                    && entry.uid() < record.uid
-                {
-                    self.deleted(path, record.uid, Some(entry));
-                }
-                return;
+                return self.hidden(record);
             }
             Verdict::Refused(reason) => {
                 return match record.change {
-                    Change::Deleted { .. } => self.unlist(path),
+                    Change::Deleted { .. } => self.hidden(record),
                     _ => self.skip(record, reason.to_owned(), false),
                 };
             }
@@ -85,13 +72,12 @@ impl<'a, 'p> Decider<'a, 'p> {
             return self.unlist(path);
         }
         if let Change::Deleted { .. } = record.change {
-            self.unlist(path);
             return self.deleted(path, record.uid, entry);
         }
         if let Err(problem) = (self.input.check_path)(path) {
             return self.skip(record, problem.to_string(), false);
         }
-        if let Some(owner) = self.names.taken_by(path, !folder) {
+        if let Some(owner) = self.names.taken_by(path, !record.is_folder()) {
             let reason = format!(
                 "'{}' has the same name at this destination",
                 owner.display()
@@ -102,6 +88,17 @@ impl<'a, 'p> Decider<'a, 'p> {
             Change::File(file) => self.file(record, file, entry),
             Change::Folder => self.folder(record, entry),
             Change::Deleted { .. } => {}
+        }
+    }
+
+    /// A record that is not synced. What it replaced is no longer in the vault, if that was.
+    fn hidden(&mut self, record: &'a Record) {
+        let path = &record.path;
+        match self.input.entries.get(path) {
+            Some(entry) if replaces(self.input, record, entry) => {
+                self.deleted(path, record.uid, Some(entry));
+            }
+            _ => self.unlist(path),
         }
     }
 
@@ -125,7 +122,6 @@ impl<'a, 'p> Decider<'a, 'p> {
         missing.sort_by_key(|(path, _)| *path);
         for (path, entry) in missing {
             self.decided.insert(path);
-            self.unlist(path);
             self.deleted(path, entry.uid(), Some(entry));
         }
         // What is listed under a name that the vault has no longer is no trouble any more. One that it
@@ -213,10 +209,25 @@ impl<'a, 'p> Decider<'a, 'p> {
         self.plan.folders.push((path.clone(), record.uid));
     }
 
-    fn deleted(&mut self, path: &VaultPath, uid: Uid, entry: Option<&Entry>) {
+    fn deleted(&mut self, path: &'a VaultPath, uid: Uid, entry: Option<&Entry>) {
         // What obsync did not write is not obsync's to delete; a mirror looks at extras later.
-        let Some(entry) = entry else { return };
-        match (entry, self.input.at(path)) {
+        let Some(entry) = entry else {
+            return self.unlist(path);
+        };
+        let here = self.input.at(path);
+        if let Here::Unreadable(why) = here {
+            // It may be ours and it may be edited: it stays, and its entry, until that can be told.
+            let folder = entry.file().is_none();
+            let record = Record {
+                uid,
+                path: path.clone(),
+                change: Change::Deleted { folder },
+            };
+            let (name, why) = (path.as_str(), why.to_owned());
+            return self.listing.fail(self.plan, name, record, why);
+        }
+        self.unlist(path);
+        match (entry, here) {
             (Entry::Folder { .. }, Here::Folder) => {
                 self.plan.folder_removals.push((path.clone(), uid));
             }
@@ -302,4 +313,13 @@ impl<'a, 'p> Decider<'a, 'p> {
     fn unlist(&mut self, path: &'a VaultPath) {
         self.listing.unlist(self.plan, path.as_str());
     }
+}
+
+/// Whether a record that is not synced itself took the place of what was: a file that became a folder,
+/// or the reverse. What is hidden all the same is left alone, or narrowing a filter would delete files.
+pub(super) fn replaces(input: &Input<'_>, record: &Record, entry: &Entry) -> bool {
+    let was_folder = entry.file().is_none();
+    was_folder != record.is_folder()
+        && entry.uid() < record.uid
+        && input.filter.verdict(&record.path, was_folder) == Verdict::Sync
 }

@@ -4,6 +4,7 @@ mod properties;
 mod world;
 
 use super::*;
+use crate::record::Change;
 use crate::state::UnappliedKind;
 use crate::store::Folding;
 use world::World;
@@ -340,6 +341,82 @@ fn a_file_that_cannot_be_read_fails_alone() {
         (plan.list[0].kind, plan.list[0].attempts),
         (UnappliedKind::Failed, 1)
     );
+}
+
+#[test]
+fn a_deletion_waits_until_it_can_be_told_whose_the_file_is() {
+    let fails = ["skip x.md (permission denied)"];
+    let closed = World::new().synced(1, "x.md", "X").unreadable("x.md");
+    check(&closed.clone().whole(), &fails);
+    let deleted = closed.clone().deleted(2, "x.md");
+    check(&deleted, &fails);
+    let plan = deleted.plan();
+    assert_eq!(plan.list[0].kind, UnappliedKind::Failed);
+    let again = plan.list[0].record.as_ref().unwrap();
+    assert_eq!(again.change, Change::Deleted { folder: false });
+    check(&deleted.mirror(), &fails);
+    let folder = World::new().synced_folder(1, "d").unreadable("d");
+    check(
+        &folder.deleted_folder(2, "d"),
+        &["skip d (permission denied)"],
+    );
+}
+
+#[test]
+fn a_mirror_says_what_it_cannot_make_right() {
+    let closed = World::new().synced(1, "x.md", "X").unreadable("x.md");
+    check(&closed, &[]);
+    let closed = closed.mirror();
+    check(&closed, &["skip x.md (permission denied)"]);
+    let link = World::new()
+        .synced(1, "x.md", "X")
+        .foreign("x.md", "a symbolic link")
+        .synced_folder(2, "d")
+        .foreign("d", "a symbolic link")
+        .mirror();
+    let skips = [
+        "skip d (a symbolic link is in the way)",
+        "skip x.md (a symbolic link is in the way)",
+    ];
+    check(&link, &skips);
+    // It is said once, and tried again.
+    let again = link.remember().retried();
+    check(&again, &[]);
+    let right = again.synced(1, "x.md", "X").synced_folder(2, "d");
+    check(&right, &["unlist x.md", "unlist d"]);
+}
+
+#[test]
+fn what_became_something_that_is_hidden_is_the_vaults_no_longer() {
+    // With globs that say what is synced all folders are hidden: they come with their files.
+    let became = World::new()
+        .synced(1, "x.md", "X")
+        .folder(2, "x.md")
+        .include("*.md");
+    check(&became, &["delete x.md"]);
+    check(&became.clone().whole(), &["delete x.md"]);
+    check(&became.local("x.md", "mine"), &["forget x.md", "keep x.md"]);
+    let and_went = World::new()
+        .synced(1, "x.md", "X")
+        .deleted_folder(3, "x.md")
+        .include("*.md");
+    check(&and_went, &["delete x.md"]);
+    // Neither what was hidden all along, nor what a record older than the file says.
+    let hidden = World::new()
+        .synced(1, "p/x.md", "X")
+        .folder(2, "p/x.md")
+        .exclude("p");
+    check(&hidden, &[]);
+    let hidden = World::new()
+        .synced_folder(1, "p")
+        .file(2, "p", "X")
+        .exclude("p");
+    check(&hidden, &[]);
+    let old = World::new()
+        .synced(3, "x.md", "X")
+        .folder(2, "x.md")
+        .include("*.md");
+    check(&old, &[]);
 }
 
 #[test]

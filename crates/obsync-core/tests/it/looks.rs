@@ -115,3 +115,72 @@ async fn a_listing_in_pages_tells_what_single_looks_tell() {
         assert_eq!((bench.pulls(), bench.state.commits()), (0, commits));
     }
 }
+
+#[tokio::test]
+async fn a_deletion_waits_for_a_file_that_nobody_can_look_at() {
+    for full in [false, true] {
+        let mut bench = Bench::new().await;
+        bench.put("a.md", "A");
+        bench.put("b.md", "B");
+        bench.sync().await;
+        bench.store.refuse("a.md", Some(StoreErrorKind::Denied));
+        bench.delete("a.md");
+        bench.options.full = full;
+        for _ in 0..2 {
+            let report = bench.try_sync().await.unwrap();
+            assert_eq!(failed(&report), ["a.md"]);
+            assert_eq!(report.cursor, bench.server.version(&bench.vault).unwrap());
+            bench.expect_files(&[("a.md", "A"), ("b.md", "B")]);
+        }
+        bench.store.refuse("a.md", None);
+        bench.options.full = false;
+        let report = bench.sync().await;
+        assert_eq!(report.files_deleted, 1);
+        bench.expect_files(&[("b.md", "B")]);
+        assert!(bench.state.unapplied().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_says_where_a_link_took_the_place_of_a_note() {
+    let mut bench = Bench::new().await;
+    bench.options.mode = Mode::Mirror;
+    bench.put("a.md", "A");
+    bench.put("b.md", "B");
+    bench.sync().await;
+    bench.store.remove("a.md");
+    bench.store.plant_link("a.md");
+    for full in [false, false, true, true, false, false] {
+        bench.options.full = full;
+        let before = bench.state.commits();
+        let report = bench.sync().await;
+        assert_eq!(report.files_skipped, 1, "{report:?}");
+        assert_eq!(report.problems[0].path, "a.md");
+        // What is known is not noted again.
+        let noted = bench.state.commits() - before;
+        assert!(noted <= 1, "{noted}");
+    }
+    let before = bench.state.commits();
+    bench.sync().await;
+    assert_eq!(bench.state.commits(), before);
+    bench.store.remove("a.md");
+    let report = bench.sync().await;
+    assert!(report.problems.is_empty(), "{report:?}");
+    bench.expect_same();
+}
+
+#[tokio::test]
+async fn a_mirror_says_which_note_nobody_can_look_at() {
+    let mut bench = Bench::new().await;
+    bench.options.mode = Mode::Mirror;
+    bench.put("a.md", "A");
+    bench.sync().await;
+    bench.store.write("a.md", "mine");
+    bench.store.refuse("a.md", Some(StoreErrorKind::Denied));
+    let report = bench.try_sync().await.unwrap();
+    assert_eq!(failed(&report), ["a.md"]);
+    bench.store.refuse("a.md", None);
+    bench.sync().await;
+    bench.expect_same();
+    assert!(bench.state.unapplied().await.unwrap().is_empty());
+}

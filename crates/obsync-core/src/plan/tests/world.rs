@@ -199,6 +199,11 @@ impl World {
         self
     }
 
+    pub(super) fn include(mut self, glob: &str) -> Self {
+        self.spec.include.push(glob.to_owned());
+        self
+    }
+
     /// Ends this run and begins the next: what was listed stays listed, the records are taken in.
     pub(super) fn remember(mut self) -> Self {
         let plan = self.plan();
@@ -210,6 +215,15 @@ impl World {
         }
         self.records.clear();
         self.unusable.clear();
+        self
+    }
+
+    /// Gives the next run the records that are to be tried again.
+    pub(super) fn retried(mut self) -> Self {
+        let again = self.unapplied.iter();
+        self.records
+            .extend(again.filter_map(|item| item.record.clone()));
+        self.records.sort_by_key(|record| record.uid);
         self
     }
 
