@@ -25,6 +25,7 @@ use crate::store::{FileMeta, Folding, Retire, Stamp};
 
 use here::Here;
 pub use here::Local;
+pub(crate) use names::Names;
 pub use steps::Step;
 
 /// What the destination is to become.

@@ -527,6 +527,49 @@ fn names_that_fold_together() {
 }
 
 #[test]
+fn a_name_that_is_not_written_takes_none_away() {
+    let folding = Folding {
+        case: true,
+        unicode: false,
+    };
+    let hidden = World::new()
+        .file(1, "Private/x.md", "A")
+        .file(2, "private/x.md", "B")
+        .file(4, ".dot", "D")
+        .exclude("Private")
+        .folding(folding);
+    let refused = "a dot-file or dot-folder; only the listed files of the config folder are synced";
+    check(
+        &hidden,
+        &[&format!("skip .dot ({refused})"), "download private/x.md"],
+    );
+    let unholdable = World::new()
+        .file(1, "unholdable.md", "A")
+        .file(2, "Unholdable.md", "B")
+        .folding(folding);
+    let problem = "the destination can't hold the name: by this test";
+    check(
+        &unholdable,
+        &[
+            &format!("skip unholdable.md ({problem})"),
+            "download Unholdable.md",
+        ],
+    );
+    // What is hidden and there has its name, whatever the vault says.
+    let there = World::new()
+        .synced(1, "Private/x.md", "A")
+        .file(2, "private/x.md", "B")
+        .exclude("Private")
+        .folding(folding);
+    let taken = "skip private/x.md ('Private/x.md' has the same name at this destination)";
+    check(&there, &[taken]);
+    check(&there.clone().whole(), &[taken]);
+    check(&there.clone().deleted(3, "Private/x.md"), &[taken]);
+    let gone = there.gone("Private/x.md").whole();
+    check(&gone, &["download private/x.md"]);
+}
+
+#[test]
 fn a_change_of_case_alone_moves() {
     let folding = Folding {
         case: true,

@@ -6,6 +6,7 @@ mod bench;
 mod changes;
 mod crash;
 mod endings;
+mod folded;
 mod guards;
 mod hostile;
 mod looks;

@@ -109,3 +109,22 @@ async fn an_older_record_is_not_tried_again_beside_one_that_makes_no_sense() {
         bench.expect_files(&[]);
     }
 }
+
+#[tokio::test]
+async fn sizes_that_no_sum_can_hold_do_not_stop_a_comparison() {
+    let bench = Bench::new().await;
+    let cipher = bench.server.cipher(&bench.vault).unwrap();
+    for name in ["a.md", "b.md", "c.md"] {
+        let raw = RawRecord {
+            path: cipher.encode_name(name),
+            hash: cipher.encode_hash(Some(obsidian_sync::ContentHash::of(b"evil"))),
+            content: Some(cipher.seal(b"evil").into()),
+            fields: json!({"size": u64::MAX}).as_object().unwrap().clone(),
+            ..RawRecord::default()
+        };
+        bench.server.put_raw(&bench.vault, raw).unwrap();
+    }
+    let run = bench.sync_run();
+    let found = run.verify(VerifyOptions::default()).await.unwrap();
+    assert_eq!(found.differences.len(), 3, "{found:?}");
+}
