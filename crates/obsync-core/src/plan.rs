@@ -66,6 +66,9 @@ pub struct Input<'a> {
     /// that of every entry, and for a mirror at every path there is. A path that is not told is as its
     /// entry has it; without an entry, nothing is there.
     pub local: &'a HashMap<VaultPath, Local>,
+    /// Paths that are to be mended: the vault's content comes to them also where only the local one
+    /// changed.
+    pub doubted: &'a HashSet<VaultPath>,
     /// What is synced.
     pub filter: &'a Filter,
     /// What the destination is to become.

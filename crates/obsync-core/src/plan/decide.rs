@@ -157,6 +157,9 @@ impl<'a, 'p> Decider<'a, 'p> {
             Here::Other { hash, stamp } if *hash == file.hash => {
                 return self.adopt(record, file, entry, stamp);
             }
+            Here::Other { .. } if self.is_mere_edit(record, file, entry) => {
+                return self.unlist(path);
+            }
             Here::Other { stamp, .. } => Over::Local(stamp.clone()),
             Here::Folder => {
                 self.plan
@@ -179,6 +182,15 @@ impl<'a, 'p> Decider<'a, 'p> {
             target,
             also: Vec::new(),
         });
+    }
+
+    /// Whether only the local side changed. `pull` leaves such an edit alone, however the vault is
+    /// compared: there is no other text that it would have to make way for.
+    fn is_mere_edit(&self, record: &Record, file: &RemoteFile, entry: Option<&Entry>) -> bool {
+        let known = entry.and_then(Entry::file);
+        self.input.mode == Mode::Pull
+            && known.is_some_and(|known| known.uid == record.uid && known.hash == file.hash)
+            && !self.input.doubted.contains(&record.path)
     }
 
     fn folder(&mut self, record: &'a Record, entry: Option<&Entry>) {

@@ -110,6 +110,27 @@ fn a_local_edit_meets_a_remote_change() {
 }
 
 #[test]
+fn a_local_edit_of_what_the_vault_did_not_change_stays() {
+    let edited = World::new()
+        .synced(1, "x.md", "X")
+        .local("x.md", "mine")
+        .file(1, "x.md", "X")
+        .whole();
+    check(&edited, &[]);
+    let conflict = format!("download x.md ({COPY})");
+    check(&edited.clone().doubting("x.md"), &[&conflict]);
+    check(&edited.clone().file(2, "x.md", "X"), &[&conflict]);
+    check(&edited.mirror(), &["download x.md (replaces your text)"]);
+    // The number alone says nothing: a restored service gives it away a second time.
+    let restored = World::new()
+        .synced(1, "x.md", "X")
+        .local("x.md", "mine")
+        .file(1, "x.md", "Y")
+        .whole();
+    check(&restored, &[&conflict]);
+}
+
+#[test]
 fn a_strangers_file_meets_a_new_one() {
     let world = World::new()
         .local("x.md", "mine")

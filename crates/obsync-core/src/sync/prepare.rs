@@ -272,6 +272,7 @@ impl SyncRun {
             entries,
             unapplied,
             local: &local,
+            doubted: &self.options.doubted,
             filter,
             mode: self.options.mode,
             folding: self.store.folding(),

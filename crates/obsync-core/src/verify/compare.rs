@@ -144,6 +144,7 @@ fn wanted(
         entries: &known.entries,
         unapplied: &[],
         local: &HashMap::new(),
+        doubted: &HashSet::new(),
         filter,
         mode: run.options.mode,
         folding,

@@ -5,6 +5,7 @@
 mod bench;
 mod changes;
 mod crash;
+mod edits;
 mod endings;
 mod folded;
 mod guards;

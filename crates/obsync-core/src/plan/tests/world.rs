@@ -1,6 +1,6 @@
 //! A small world to plan in: a vault's records, a state, a destination.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use obsidian_sync::{ContentHash, Millis, Uid};
 
@@ -18,6 +18,7 @@ pub(super) struct World {
     pub(super) local: HashMap<VaultPath, Local>,
     pub(super) unapplied: Vec<Unapplied>,
     unusable: Vec<Unapplied>,
+    doubted: HashSet<VaultPath>,
     pub(super) basis: Basis,
     pub(super) mode: Mode,
     folding: Folding,
@@ -36,6 +37,7 @@ impl World {
             local: HashMap::new(),
             unapplied: Vec::new(),
             unusable: Vec::new(),
+            doubted: HashSet::new(),
             basis: Basis::Changes,
             mode: Mode::Pull,
             folding: Folding::default(),
@@ -69,6 +71,7 @@ impl World {
             entries: &self.entries,
             unapplied: &self.unapplied,
             local: &local,
+            doubted: &self.doubted,
             filter: &filter,
             mode: self.mode,
             folding: self.folding,
@@ -176,6 +179,12 @@ impl World {
             path(name),
             Local::Unreadable("permission denied".to_owned()),
         );
+        self
+    }
+
+    /// The state's word is not taken for what is at this path.
+    pub(super) fn doubting(mut self, name: &str) -> Self {
+        self.doubted.insert(path(name));
         self
     }
 
