@@ -132,16 +132,12 @@ pub(crate) fn usage_document(message: &str) {
     write_out(&format!("{}\n", json_text(&document)));
 }
 
-/// JSON on one line. What a terminal would act on is escaped, for JSON is read by people too: beyond
-/// what JSON itself asks for, that is the C1 control characters and the marks of direction.
+/// JSON on one line. What a terminal would act on or what would hide is escaped, for JSON is read by
+/// people too, and asks for less than that.
 pub(crate) fn json_text(value: &Value) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut text = String::new();
     for c in value.to_string().chars() {
-        match steers(c) {
+        match obsidian_sync::misleads(c) {
             // All of them have four digits.
             true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
             false => text.push(c),
@@ -203,6 +199,14 @@ pub(crate) fn count(number: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_hides_nothing() {
+        let value = json!({ "name": "a\u{61c}\u{200b}\u{2065}\u{feff}\u{9b}b" });
+        let text = json_text(&value);
+        assert_eq!(text, r#"{"name":"a\u061c\u200b\u2065\ufeff\u009bb"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 
     #[test]
     fn tables_line_up_and_defuse_names() {
