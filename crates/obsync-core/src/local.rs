@@ -52,25 +52,29 @@ pub(crate) async fn look(question: Question<'_>) -> Result<Told, StoreError> {
     }
     let everything = question.mode == Mode::Mirror;
     let many = question.basis == Basis::Whole && looker.asked().nth(FEW).is_some();
-    if everything || many {
-        if let Some(mut pages) = store.pages(question.config_dir) {
+    let pages = (everything || many).then(|| store.pages(question.config_dir));
+    let pages = match pages.flatten() {
+        None if everything => {
+            let all = store.list(question.config_dir).await;
+            Some(stream::once(async { all }).boxed())
+        }
+        pages => pages,
+    };
+    let paths: Vec<VaultPath> = match pages {
+        Some(mut pages) => {
             let mut due = looker.due();
             while let Some(page) = pages.try_next().await? {
                 looker.take(page, &mut due, &mut told).await?;
             }
-            // What is on no page is not there.
-            told.extend(due.missing().filter_map(|path| looker.absent(path)));
-            return Ok(told);
+            // Where there are no folders, nothing can hide what is in them.
+            if !store.has_folders() {
+                told.extend(due.missing().filter_map(|path| looker.absent(path)));
+                return Ok(told);
+            }
+            // What lies below a link, say, is not listed, and yet not simply absent.
+            due.missing().cloned().collect()
         }
-    }
-    let paths: Vec<VaultPath> = if everything {
-        let mut due = looker.due();
-        let all = store.list(question.config_dir).await?;
-        looker.take(all, &mut due, &mut told).await?;
-        // What lies below a link, say, is not listed, and yet not simply absent.
-        due.missing().cloned().collect()
-    } else {
-        looker.asked().cloned().collect()
+        None => looker.asked().cloned().collect(),
     };
     looker.look_at(paths, &mut told).await?;
     Ok(told)
@@ -189,7 +193,9 @@ impl<'a> Looker<'a> {
     }
 
     async fn inspect(&self, path: &VaultPath) -> Result<Found, StoreError> {
-        let Question { store, basis, .. } = self.question;
+        let Question {
+            store, mode, basis, ..
+        } = self.question;
         if store.check_path(path).is_err() {
             return Ok(Found::Absent);
         }
@@ -198,7 +204,8 @@ impl<'a> Looker<'a> {
             .entries
             .get(path)
             // Who compares everything wants to see what is there, not what was.
-            .filter(|_| basis == Basis::Changes && !self.question.doubted.contains(path))
+            .filter(|_| mode == Mode::Pull && basis == Basis::Changes)
+            .filter(|_| !self.question.doubted.contains(path))
             .and_then(Entry::file)
             .map(|file| &file.stamp);
         store.inspect(path, known).await

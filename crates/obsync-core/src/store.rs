@@ -244,8 +244,8 @@ pub trait VaultStore: Send + Sync {
     async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError>;
 
     /// The same a page at a time, in any order, for comparisons of many paths: of stores that would
-    /// list everything for that anyway, and where everything at once takes much memory (S3). What is on
-    /// no page counts as absent. `None` of stores that can as well look at each path.
+    /// list everything for that anyway, and where everything at once takes much memory (S3). `None` of
+    /// stores that can as well look at each path.
     fn pages<'a>(&'a self, config_dir: &'a str) -> Option<Pages<'a>> {
         let _ = config_dir;
         None

@@ -157,10 +157,11 @@ impl<'a, 'p> Decider<'a, 'p> {
             Here::Other { hash, stamp } if *hash == file.hash => {
                 return self.adopt(record, file, entry, stamp);
             }
-            Here::Other { .. } if self.is_mere_edit(record, file, entry) => {
-                return self.unlist(path);
-            }
-            Here::Other { stamp, .. } => Over::Local(stamp.clone()),
+            Here::Other { stamp, .. } => match self.edit_of(record, file, entry) {
+                // It stays an edit: the entry tells of what was there before.
+                Some(known) => return self.adopt(record, file, entry, &known.stamp),
+                None => Over::Local(stamp.clone()),
+            },
             Here::Folder => {
                 self.plan
                     .clear
@@ -184,13 +185,17 @@ impl<'a, 'p> Decider<'a, 'p> {
         });
     }
 
-    /// Whether only the local side changed. `pull` leaves such an edit alone, however the vault is
-    /// compared: there is no other text that it would have to make way for.
-    fn is_mere_edit(&self, record: &Record, file: &RemoteFile, entry: Option<&Entry>) -> bool {
+    /// What a local edit is an edit of, where only the local side changed. `pull` leaves it alone, however
+    /// the vault is compared: there is no other text that it would have to make way for.
+    fn edit_of<'e>(
+        &self,
+        record: &Record,
+        file: &RemoteFile,
+        entry: Option<&'e Entry>,
+    ) -> Option<&'e FileEntry> {
         let known = entry.and_then(Entry::file);
-        self.input.mode == Mode::Pull
-            && known.is_some_and(|known| known.uid == record.uid && known.hash == file.hash)
-            && !self.input.doubted.contains(&record.path)
+        let mends = self.input.mode == Mode::Mirror || self.input.doubted.contains(&record.path);
+        known.filter(|known| known.hash == file.hash && !mends)
     }
 
     fn folder(&mut self, record: &'a Record, entry: Option<&Entry>) {

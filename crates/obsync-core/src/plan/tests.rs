@@ -119,7 +119,7 @@ fn a_local_edit_of_what_the_vault_did_not_change_stays() {
     check(&edited, &[]);
     let conflict = format!("download x.md ({COPY})");
     check(&edited.clone().doubting("x.md"), &[&conflict]);
-    check(&edited.clone().file(2, "x.md", "X"), &[&conflict]);
+    check(&edited.clone().file(2, "x.md", "X"), &["adopt x.md @2"]);
     check(&edited.mirror(), &["download x.md (replaces your text)"]);
     // The number alone says nothing: a restored service gives it away a second time.
     let restored = World::new()

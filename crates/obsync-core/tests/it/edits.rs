@@ -42,6 +42,11 @@ async fn edits_stay_however_the_vault_is_compared() {
     assert_eq!(report.notes.len(), 1, "{report:?}");
     bench.expect_files(&STAYS);
     assert_eq!(bench.pulls(), 3, "nothing is fetched for it");
+    // Another device writes the same text again.
+    bench.put("note.md", "other text");
+    bench.put("note.md", "base");
+    bench.sync().await;
+    bench.expect_files(&STAYS);
     // It is an edit still: what the vault changes next takes its place.
     bench.put("note.md", "theirs");
     bench.sync().await;
