@@ -43,6 +43,7 @@ impl<'a> Names<'a> {
             .map(|record| (&record.path, record))
             .collect();
         let mut going = HashMap::new();
+        let mut changing = Vec::new();
         let mut staying: Vec<_> = input.entries.iter().collect();
         // A fixed order, so that equal inputs give equal plans.
         staying.sort_by_key(|(path, entry)| (entry.uid(), *path));
@@ -64,9 +65,15 @@ impl<'a> Names<'a> {
             };
             if gone {
                 going.insert(key, path);
+            } else if is_file != was_file {
+                changing.push((key, path, is_file));
             } else if !(hidden && input.at(path) == Here::Absent) {
                 names.owners.entry(key).or_insert((path, is_file));
             }
+        }
+        // Of two folders that are one here, the one that stays a folder was there all the time.
+        for (key, path, is_file) in changing {
+            names.owners.entry(key).or_insert((path, is_file));
         }
         for record in input.records.iter().filter(|record| {
             !listing.is_unusable(record.path.as_str()) && is_written(input, record)

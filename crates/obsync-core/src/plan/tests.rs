@@ -548,6 +548,28 @@ fn names_that_fold_together() {
 }
 
 #[test]
+fn a_folder_that_stays_keeps_its_name_from_another_that_becomes_a_file() {
+    let folding = Folding {
+        case: true,
+        unicode: false,
+    };
+    let world = World::new()
+        .synced_folder(1, "d")
+        .synced_folder(2, "D")
+        .file(3, "d", "X")
+        .folding(folding);
+    let taken = "skip d ('D' has the same name at this destination)";
+    check(&world, &[taken]);
+    let alone = World::new()
+        .synced_folder(1, "d")
+        .file(3, "d", "X")
+        .folder(4, "D")
+        .folding(folding);
+    let taken = "skip D ('d' has the same name at this destination)";
+    check(&alone, &[taken, "delete-folder d", "download d"]);
+}
+
+#[test]
 fn a_name_that_is_not_written_takes_none_away() {
     let folding = Folding {
         case: true,
