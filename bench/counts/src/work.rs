@@ -1,6 +1,6 @@
 //! The works: pure parts of a run with fixed inputs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 
 use obsidian_sync::crypto::{VaultCipher, VaultKey};
@@ -138,9 +138,12 @@ fn first_plan(records: &[Record], filter: &Filter) {
     black_box(plan(&Input {
         records,
         basis: Basis::Whole,
+        unusable: &[],
+        cleared: &[],
         entries: &HashMap::new(),
         unapplied: &[],
         local: &HashMap::new(),
+        doubted: &HashSet::new(),
         filter,
         mode: Mode::Pull,
         folding: Folding::default(),

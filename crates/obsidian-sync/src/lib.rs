@@ -111,6 +111,7 @@ pub mod wire;
 
 pub use error::{Error, Kind, RetryKind};
 pub use secret::{Password, Token};
+pub use text::misleads;
 pub use types::{
     ContentHash, EncodedName, EncryptionVersion, Millis, Uid, Vault, VaultId, VaultVersion,
 };

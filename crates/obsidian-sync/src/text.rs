@@ -13,7 +13,7 @@ pub(crate) fn quote(text: &str) -> String {
             quoted.push('…');
             break;
         }
-        if character.is_control() || steers(character) {
+        if misleads(character) {
             // Writing to a string can't fail.
             let _ = write!(quoted, "{}", character.escape_unicode());
         } else {
@@ -33,12 +33,22 @@ pub(crate) fn quote_without(text: &str, secrets: &[&str]) -> String {
     quote(&text)
 }
 
-/// Invisible characters that change how others are shown: direction marks, separators, fillers.
-fn steers(character: char) -> bool {
-    matches!(
+/// Whether a character of a foreign text has to be escaped before people see it: one that a terminal
+/// acts on, that breaks a line, or that is not seen and can so disguise a name (marks of direction,
+/// fillers). A joiner inside an emoji or an Indic word is ordinary text.
+pub fn misleads(character: char) -> bool {
+    let joiner = matches!(character, '\u{200c}' | '\u{200d}');
+    let unseen = matches!(
         character,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-    )
+        '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+    );
+    character.is_control() || unseen && !joiner
 }
 
 /// Why JSON can't be read, without a word of it: what serde_json says quotes values, and a service may
@@ -79,6 +89,9 @@ mod tests {
             quote("a\u{1b}[31m\nb\u{202e}"),
             r#""a\u{1b}[31m\u{a}b\u{202e}""#
         );
+        assert_eq!(quote("a\u{61c}b\u{2065}"), r#""a\u{61c}b\u{2065}""#);
+        let family = "\u{1f468}\u{200d}\u{1f469}";
+        assert_eq!(quote(family), format!("\"{family}\""));
         assert_eq!(quote(&"x".repeat(9000)).chars().count(), 203);
     }
 

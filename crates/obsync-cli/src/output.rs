@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use obsidian_sync::misleads;
 use obsync_core::escape_name;
 use serde_json::{Map, Value, json};
 
@@ -206,27 +207,23 @@ pub(crate) fn usage_document(message: &str) -> Result<(), Failure> {
     write_out(&format!("{}\n", json_text(&document)))
 }
 
-/// JSON on one line. What a terminal would act on is escaped beyond what JSON itself asks for, since
-/// JSON is read by people too.
+/// JSON on one line, tamed.
 pub(crate) fn json_text(value: &Value) -> String {
     tame_json(value.to_string())
 }
 
-/// Escapes in a JSON text what [`escape_name`] does in names: it can only be within strings.
+/// Escapes in a JSON text what a terminal would act on or what would hide, for JSON is read by people
+/// too, and asks for less than that. It can only be within strings.
 pub(crate) fn tame_json(text: String) -> String {
-    if escape_name(&text) == text {
+    if !text.contains(misleads) {
         return text;
     }
     let mut tame = String::with_capacity(text.len());
-    let mut buffer = [0; 4];
     for c in text.chars() {
-        let raw: &str = c.encode_utf8(&mut buffer);
-        if escape_name(raw) == raw {
-            tame.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                tame.push_str(&format!("\\u{unit:04x}"));
-            }
+        match misleads(c) {
+            // All of them have four digits.
+            true => tame.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => tame.push(c),
         }
     }
     tame
@@ -313,9 +310,10 @@ mod tests {
 
     #[test]
     fn json_is_tamed_within_its_strings() {
-        let value = json!({ "a\n\u{9b}": "\u{202e}\u{7f}é\u{200d}" });
+        let value = json!({ "a\n\u{9b}\u{61c}": "\u{202e}\u{7f}\u{2065}é\u{200d}" });
         let text = json_text(&value);
-        assert_eq!(text, "{\"a\\n\\u009b\":\"\\u202e\\u007fé\u{200d}\"}");
+        let tame = "{\"a\\n\\u009b\\u061c\":\"\\u202e\\u007f\\u2065é\u{200d}\"}";
+        assert_eq!(text, tame);
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 

@@ -88,7 +88,9 @@ impl Filter {
     ///
     /// # Errors
     /// When a glob or the ignore file can't be understood.
-    pub fn new(spec: FilterSpec) -> Result<Self, FilterError> {
+    pub fn new(mut spec: FilterSpec) -> Result<Self, FilterError> {
+        // A file that says nothing is as good as none, and not worth a comparison of everything.
+        spec.ignore_file = spec.ignore_file.filter(|text| !text.trim().is_empty());
         let include = match spec.include.as_slice() {
             [] => None,
             globs => Some(glob_set("--include", globs)?),

@@ -49,7 +49,7 @@ pub use state::{
     Unapplied, UnappliedKind,
 };
 pub use store::{
-    Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,
-    StoreError, StoreErrorKind, Trust, VaultStore,
+    Expect, FileMeta, Folding, Found, Listed, Pages, PublishError, Retire, Staged, StagedWriter,
+    Stamp, StoreError, StoreErrorKind, Trust, VaultStore,
 };
 pub use sync::{Preview, SyncOptions, SyncRun};

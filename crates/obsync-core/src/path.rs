@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization as _;
 
 /// A file's or folder's path inside a vault: `/` between segments, relative, no way out.
 ///
@@ -123,21 +122,6 @@ impl VaultPath {
         }
     }
 
-    /// The name in the form in which names are compared: NFC, with U+00A0 and U+202F as spaces
-    /// (protocol section 5).
-    pub fn comparable(&self) -> String {
-        self.0
-            .nfc()
-            .map(|c| {
-                if matches!(c, '\u{a0}' | '\u{202f}') {
-                    ' '
-                } else {
-                    c
-                }
-            })
-            .collect()
-    }
-
     /// For people: control and format characters escaped, so that a name can't drive a terminal.
     pub fn display(&self) -> String {
         escape_name(&self.0)
@@ -174,15 +158,11 @@ impl<'de> Deserialize<'de> for VaultPath {
     }
 }
 
-/// Escapes what a terminal would act on or what would hide: control characters, line separators,
-/// and the direction and zero-width marks that can disguise a name.
+/// Escapes what [`obsidian_sync::misleads`]: what a terminal would act on, and what would hide.
 pub fn escape_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
-        let hidden = matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        // A joiner inside an emoji or an Indic word is ordinary text.
-        if c.is_control() || (hidden && !matches!(c, '\u{200c}' | '\u{200d}')) {
+        if obsidian_sync::misleads(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -245,6 +225,10 @@ mod tests {
     fn display_defuses_terminal_escapes() {
         let path = VaultPath::parse("a\u{1b}]0;x\u{7}\u{202e}b").unwrap();
         assert_eq!(path.display(), "a\\u{1b}]0;x\\u{7}\\u{202e}b");
+        assert_eq!(
+            escape_name("a\u{61c}\u{2065}\u{feff}"),
+            "a\\u{61c}\\u{2065}\\u{feff}"
+        );
     }
 
     proptest! {

@@ -5,6 +5,8 @@
 //! room is made first, deletions come last.
 
 mod decide;
+mod here;
+mod listing;
 mod mirror;
 mod names;
 mod reuse;
@@ -12,7 +14,7 @@ mod steps;
 
 use std::collections::{HashMap, HashSet};
 
-use obsidian_sync::{ContentHash, Millis, Uid};
+use obsidian_sync::{Millis, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
@@ -21,6 +23,9 @@ use crate::record::{Record, RemoteFile};
 use crate::state::{Entry, Unapplied, UnappliedKind};
 use crate::store::{FileMeta, Folding, Retire, Stamp};
 
+use here::Here;
+pub use here::Local;
+pub(crate) use names::Names;
 pub(crate) use reuse::group;
 pub use steps::Step;
 
@@ -44,41 +49,27 @@ pub enum Basis {
     Whole,
 }
 
-/// What is at a path, compared with what the state says was written there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Local {
-    /// Nothing.
-    Absent,
-    /// A file with the very content that the state lists.
-    Ours(Stamp),
-    /// A file with other content: an edit, or a file that obsync never wrote.
-    Other {
-        /// SHA-256 of its content.
-        hash: ContentHash,
-        /// Its identity when it was looked at.
-        stamp: Stamp,
-    },
-    /// A folder.
-    Folder,
-    /// Something that must not be touched, such as a symbolic link; the text says what.
-    Foreign(String),
-    /// A file whose content can't be read, and so not be told from the vault's; the text says why.
-    Unreadable(String),
-}
-
 /// All that a plan depends on.
 pub struct Input<'a> {
     /// Records to take in: the last one of each path, ascending by uid.
     pub records: &'a [Record],
     /// What they stand for.
     pub basis: Basis,
+    /// The last records of names of which nothing can be used: what is under such a name stays.
+    pub unusable: &'a [Unapplied],
+    /// Names that nothing could be made of and that the vault has no longer.
+    pub cleared: &'a [String],
     /// The state's entries.
     pub entries: &'a HashMap<VaultPath, Entry>,
     /// Records listed by earlier runs as not applied.
     pub unapplied: &'a [Unapplied],
-    /// What is at the path of each record and, for a mirror, at every path there is. A path that
-    /// is not listed is absent.
+    /// What is otherwise than the entries say: at the path of each record, with the whole vault at
+    /// that of every entry, and for a mirror at every path there is. A path that is not told is as its
+    /// entry has it; without an entry, nothing is there.
     pub local: &'a HashMap<VaultPath, Local>,
+    /// Paths that are to be mended: the vault's content comes to them also where only the local one
+    /// changed.
+    pub doubted: &'a HashSet<VaultPath>,
     /// What is synced.
     pub filter: &'a Filter,
     /// What the destination is to become.
@@ -270,17 +261,19 @@ impl Plan {
 /// Decides what to do. Pure: equal inputs give equal plans.
 pub fn plan(input: &Input<'_>) -> Plan {
     let mut plan = Plan::default();
-    let names = names::Names::new(input);
-    let mut decider = decide::Decider::new(input, &names, &mut plan);
+    let listing = listing::Listing::new(input);
+    let names = names::Names::new(input, &listing);
+    let mut decider = decide::Decider::new(input, &names, listing, &mut plan);
     for record in input.records {
         decider.record(record);
     }
+    decider.unusable();
     if input.basis == Basis::Whole {
         decider.missing_from_the_whole();
     }
-    let undecided = decider.finish();
+    let (decided, mut listing) = decider.finish();
     if input.mode == Mode::Mirror {
-        mirror::complete(input, &undecided, &mut plan);
+        mirror::complete(input, &decided, &mut listing, &mut plan);
     }
     reuse::find(input, &names, &mut plan);
     order(&mut plan, input.unapplied);

@@ -16,6 +16,17 @@ pub struct Record {
     pub change: Change,
 }
 
+impl Record {
+    /// Whether it speaks of a folder, be it a deleted one.
+    pub fn is_folder(&self) -> bool {
+        match self.change {
+            Change::File(_) => false,
+            Change::Folder => true,
+            Change::Deleted { folder } => folder,
+        }
+    }
+}
+
 /// What a record says that a path is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {

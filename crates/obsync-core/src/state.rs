@@ -19,7 +19,7 @@ pub struct Header {
     pub cursor: VaultVersion,
     /// The highest uid ever applied: a service below it has been restored or re-created.
     pub highest: Uid,
-    /// Which filter and mode the state was made with; another one plans anew.
+    /// Which filter the state was made with; another one plans anew.
     pub fingerprint: String,
     /// A full comparison was begun and has not ended.
     pub full_pending: bool,

@@ -12,6 +12,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use obsidian_sync::{ContentHash, Millis, Uid};
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,9 @@ pub struct Listed {
     /// What it is.
     pub found: Found,
 }
+
+/// A listing in pages; an error ends it.
+pub type Pages<'a> = BoxStream<'a, Result<Vec<Listed>, StoreError>>;
 
 /// Which names a store takes for the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -232,11 +236,20 @@ pub trait VaultStore: Send + Sync {
     }
 
     /// Everything under the root but the mark, the ignore file, staging places, and whatever is
-    /// below a dot-folder that is not `config_dir`. Folders come before what is in them.
+    /// below a dot-folder that is not `config_dir`. Folders come before what is in them. A folder that
+    /// can't be listed comes as [`Found::Foreign`], without what is in it.
     ///
     /// # Errors
-    /// When a part of it can't be listed.
+    /// When it can't be listed as a whole.
     async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError>;
+
+    /// The same a page at a time, in any order, for comparisons of many paths: of stores that would
+    /// list everything for that anyway, and where everything at once takes much memory (S3). `None` of
+    /// stores that can as well look at each path.
+    fn pages<'a>(&'a self, config_dir: &'a str) -> Option<Pages<'a>> {
+        let _ = config_dir;
+        None
+    }
 
     /// Stages content that lies in memory.
     ///

@@ -37,7 +37,7 @@ macro_rules! vault_store_tests {
             renames_over_nothing, sets_aside, sets_aside_over_nothing, removes,
             removes_only_what_was_expected, removes_many, trashes, folders, no_folder_over_a_file,
             no_file_over_a_folder, files_and_folders_swap, flushes_again, inspects, hashes, lists,
-            lists_no_secrets, reads_the_ignore_file);
+            lists_in_pages, lists_no_secrets, reads_the_ignore_file);
     };
     (@each $home:path: $($case:ident),+) => {
         $(

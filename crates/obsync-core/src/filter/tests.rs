@@ -184,6 +184,8 @@ fn the_fingerprint_follows_every_setting() {
     ] {
         assert_ne!(base.fingerprint(), other.fingerprint());
     }
+    let says_nothing = filter(|spec| spec.ignore_file = Some("\n".into()));
+    assert_eq!(base.fingerprint(), says_nothing.fingerprint());
 }
 
 #[test]

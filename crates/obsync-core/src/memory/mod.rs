@@ -7,6 +7,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod tricks;
 mod vault;
 
 pub use faulty::{FailingStateStore, FailingVaultStore, Faults, Op, When};

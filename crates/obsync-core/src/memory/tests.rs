@@ -45,7 +45,9 @@ impl VaultHome for Home {
 
 mod plain {
     async fn home() -> super::Home {
-        super::Home(super::MemoryVaultStore::new())
+        let store = super::MemoryVaultStore::new();
+        store.list_in_pages(2);
+        super::Home(store)
     }
     crate::vault_store_tests!(home);
 }

@@ -42,6 +42,11 @@ pub(super) struct Tree {
     pub(super) rescued: Vec<String>,
     pub(super) serial: u64,
     pub(super) staged: usize,
+    /// Paths that nobody can look at.
+    pub(super) refused: BTreeMap<String, StoreErrorKind>,
+    /// How large the pages of a listing are; 0 where there are none.
+    pub(super) page: usize,
+    pub(super) looks: u64,
 }
 
 pub(super) fn error(kind: StoreErrorKind, what: &str, path: &VaultPath) -> StoreError {

@@ -10,8 +10,8 @@ use super::lock;
 use super::tree::{Node, Tree, error};
 use crate::path::{PathProblem, VaultPath};
 use crate::store::{
-    Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,
-    StoreError, StoreErrorKind, VaultStore,
+    Expect, FileMeta, Folding, Found, Listed, Pages, PublishError, Retire, Staged, StagedWriter,
+    Stamp, StoreError, StoreErrorKind, VaultStore,
 };
 
 /// A vault's files in memory. Clones share them, as two handles on one folder would.
@@ -70,6 +70,31 @@ impl MemoryVaultStore {
     fn checked(&self, path: &VaultPath) -> Result<(), StoreError> {
         self.check_path(path)
             .map_err(|problem| error(StoreErrorKind::Unholdable, &problem.to_string(), path))
+    }
+
+    fn listed(&self, config_dir: &str) -> Vec<Listed> {
+        let tree = lock(&self.tree);
+        let hidden = |path: &VaultPath| {
+            path.ancestors().any(|above| {
+                above.file_name().starts_with('.') && above.as_str() != config_dir
+                    || tree.is_refused(&above)
+                    || matches!(tree.get(&above), Some(Node::Foreign))
+            })
+        };
+        let mut paths: Vec<_> = tree.nodes.values().map(|(path, _)| path.clone()).collect();
+        paths.sort_by(|a, b| a.segments().cmp(b.segments()));
+        paths.retain(|path| !hidden(path));
+        let paths = paths.into_iter();
+        let listed = paths.map(|path| Listed {
+            found: match tree.look(&path) {
+                Found::Folder if tree.is_refused(&path) => {
+                    Found::Foreign("a folder that can't be listed".to_owned())
+                }
+                found => found,
+            },
+            path,
+        });
+        listed.collect()
     }
 
     fn staged_from(
@@ -180,11 +205,14 @@ impl VaultStore for MemoryVaultStore {
     }
 
     async fn inspect(&self, path: &VaultPath, _known: Option<&Stamp>) -> Result<Found, StoreError> {
-        Ok(lock(&self.tree).look(path))
+        let mut tree = lock(&self.tree);
+        tree.enter(path)?;
+        Ok(tree.look(path))
     }
 
     async fn hash(&self, path: &VaultPath) -> Result<Option<(ContentHash, Stamp)>, StoreError> {
-        let tree = lock(&self.tree);
+        let mut tree = lock(&self.tree);
+        tree.enter(path)?;
         Ok(match (tree.look(path), tree.get(path)) {
             (Found::File { stamp, .. }, Some(Node::File { content, .. })) => {
                 Some((ContentHash::of(content), stamp))
@@ -194,23 +222,11 @@ impl VaultStore for MemoryVaultStore {
     }
 
     async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError> {
-        let tree = lock(&self.tree);
-        let hidden = |path: &VaultPath| {
-            path.ancestors().any(|above| {
-                above.file_name().starts_with('.') && above.as_str() != config_dir
-                    || matches!(tree.get(&above), Some(Node::Foreign))
-            })
-        };
-        let mut paths: Vec<_> = tree.nodes.values().map(|(path, _)| path.clone()).collect();
-        paths.sort_by(|a, b| a.segments().cmp(b.segments()));
-        paths.retain(|path| !hidden(path));
-        Ok(paths
-            .into_iter()
-            .map(|path| Listed {
-                found: tree.look(&path),
-                path,
-            })
-            .collect())
+        Ok(self.listed(config_dir))
+    }
+
+    fn pages<'a>(&'a self, config_dir: &'a str) -> Option<Pages<'a>> {
+        self.in_pages(self.listed(config_dir))
     }
 
     async fn stage(

@@ -1,68 +1,61 @@
 //! What one record asks for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use obsidian_sync::Uid;
 
+use super::listing::Listing;
 use super::names::Names;
-use super::{Basis, Clear, Download, Input, Local, Mode, Over, Plan, Removal, Target};
+use super::{Basis, Clear, Download, Here, Input, Mode, Over, Plan, Removal, Target};
 use crate::filter::Verdict;
 use crate::path::VaultPath;
 use crate::record::{Change, Record, RemoteFile};
-use crate::state::{Entry, FileEntry, Unapplied, UnappliedKind};
+use crate::state::{Entry, FileEntry};
 use crate::store::Stamp;
 
 pub(super) struct Decider<'a, 'p> {
     input: &'a Input<'a>,
     names: &'p Names<'a>,
     plan: &'p mut Plan,
-    listed: HashMap<&'a str, &'a Unapplied>,
+    listing: Listing<'a>,
     decided: HashSet<&'a VaultPath>,
-    relisted: HashSet<&'a str>,
 }
 
 impl<'a, 'p> Decider<'a, 'p> {
-    pub(super) fn new(input: &'a Input<'a>, names: &'p Names<'a>, plan: &'p mut Plan) -> Self {
-        let listed = input
-            .unapplied
-            .iter()
-            .map(|item| (item.name.as_str(), item))
-            .collect();
+    pub(super) fn new(
+        input: &'a Input<'a>,
+        names: &'p Names<'a>,
+        listing: Listing<'a>,
+        plan: &'p mut Plan,
+    ) -> Self {
         Self {
             input,
             names,
             plan,
-            listed,
+            listing,
             decided: HashSet::new(),
-            relisted: HashSet::new(),
         }
     }
 
     pub(super) fn record(&mut self, record: &'a Record) {
         let path = &record.path;
-        self.decided.insert(path);
-        let folder = match &record.change {
-            Change::File(_) => false,
-            Change::Folder => true,
-            Change::Deleted { folder } => *folder,
-        };
-        match self.input.filter.verdict(path, folder) {
+        if self.listing.is_unusable(path.as_str()) {
+            // Tried again, but the service has said something newer of it.
+            return;
+        }
+        // Only what was there before is ever looked up: a first sync, the largest plan, has none of it.
+        if !self.input.entries.is_empty() || !self.input.unapplied.is_empty() {
+            self.decided.insert(path);
+        }
+        match self.input.filter.verdict(path, record.is_folder()) {
             Verdict::Sync => {}
             Verdict::Hidden => {
                 self.plan.hidden += 1;
-                self.unlist(path);
-                // Where a folder of ours was, the vault has none any more.
-                if let Some(entry @ Entry::Folder { .. }) = self.input.entries.get(path)
-                    && !folder
-                    && entry.uid() < record.uid
-                {
-                    self.deleted(path, record.uid, Some(entry));
-                }
-                return;
+                return self.hidden(record);
             }
             Verdict::Refused(reason) => {
                 return match record.change {
-                    Change::Deleted { .. } => self.unlist(path),
+                    Change::Deleted { .. } => self.hidden(record),
                     _ => self.skip(record, reason.to_owned(), false),
                 };
             }
@@ -70,7 +63,7 @@ impl<'a, 'p> Decider<'a, 'p> {
         let entry = self.input.entries.get(path);
         // A record sent again is no news; but one that is tried again may be older than what an
         // entry comes from, where the service was restored in between.
-        let again = self.listed.get(path.as_str());
+        let again = self.listing.before(path.as_str());
         let again = again.is_some_and(|item| item.uid == record.uid && item.record.is_some());
         let known = entry.is_some_and(|entry| entry.uid() >= record.uid);
         if self.input.basis == Basis::Changes && known && !again {
@@ -79,13 +72,12 @@ impl<'a, 'p> Decider<'a, 'p> {
             return self.unlist(path);
         }
         if let Change::Deleted { .. } = record.change {
-            self.unlist(path);
             return self.deleted(path, record.uid, entry);
         }
         if let Err(problem) = (self.input.check_path)(path) {
             return self.skip(record, problem.to_string(), false);
         }
-        if let Some(owner) = self.names.taken_by(path, !folder) {
+        if let Some(owner) = self.names.taken_by(path, !record.is_folder()) {
             let reason = format!(
                 "'{}' has the same name at this destination",
                 owner.display()
@@ -99,62 +91,87 @@ impl<'a, 'p> Decider<'a, 'p> {
         }
     }
 
+    /// A record that is not synced. What it replaced is no longer in the vault, if that was.
+    fn hidden(&mut self, record: &'a Record) {
+        let path = &record.path;
+        match self.input.entries.get(path) {
+            Some(entry) if replaces(self.input, record, entry) => {
+                self.deleted(path, record.uid, Some(entry));
+            }
+            _ => self.unlist(path),
+        }
+    }
+
+    /// Lists the records that could not be used at all.
+    pub(super) fn unusable(&mut self) {
+        self.listing.take_unusable(self.plan, self.input);
+    }
+
     /// With the vault as it stands: what the state has and the vault has not was deleted. What the
     /// filter hides is left alone, or narrowing a filter would delete files.
     pub(super) fn missing_from_the_whole(&mut self) {
         // A fixed order, so that equal inputs give equal plans.
-        let mut entries: Vec<_> = self.input.entries.iter().collect();
-        entries.sort_by_key(|(path, _)| *path);
-        for (path, entry) in entries {
+        let input = self.input;
+        let missing = input.entries.iter().filter(|(path, entry)| {
             let folder = entry.file().is_none();
-            if !self.decided.contains(path)
-                && self.input.filter.verdict(path, folder) == Verdict::Sync
-            {
-                self.decided.insert(path);
-                self.deleted(path, entry.uid(), Some(entry));
-            }
+            !self.decided.contains(path)
+                && !self.listing.is_unusable(path.as_str())
+                && input.filter.verdict(path, folder) == Verdict::Sync
+        });
+        let mut missing: Vec<_> = missing.collect();
+        missing.sort_by_key(|(path, _)| *path);
+        for (path, entry) in missing {
+            self.decided.insert(path);
+            self.deleted(path, entry.uid(), Some(entry));
         }
+        // What is listed under a name that the vault has no longer is no trouble any more. One that it
+        // still has keeps its count of tries until it is brought.
         for item in self.input.unapplied {
             let name = item.name.as_str();
-            if !self.relisted.contains(name) && !self.plan.unlist.iter().any(|n| n == name) {
-                self.plan.unlist.push(name.to_owned());
+            let decided = VaultPath::parse(name).is_ok_and(|path| self.decided.contains(&path));
+            if !decided && !self.listing.speaks_of(name) {
+                self.listing.unlist(self.plan, name);
             }
         }
     }
 
-    /// The paths that records had a say on.
-    pub(super) fn finish(self) -> HashSet<&'a VaultPath> {
-        self.decided
+    /// The paths that records had a say on, and the list.
+    pub(super) fn finish(self) -> (HashSet<&'a VaultPath>, Listing<'a>) {
+        (self.decided, self.listing)
     }
 
     fn file(&mut self, record: &'a Record, file: &RemoteFile, entry: Option<&Entry>) {
         let path = &record.path;
         let over = match self.names.local(path) {
-            Local::Absent => {
+            Here::Absent => {
                 self.clear_old_folder(path, record.uid);
                 Over::Nothing
             }
-            Local::Ours(stamp) => {
+            Here::Ours(stamp) => {
                 let known = entry.and_then(Entry::file);
                 if known.is_some_and(|known| known.hash == file.hash) {
                     return self.adopt(record, file, entry, stamp);
                 }
                 Over::Ours(stamp.clone())
             }
-            Local::Other { hash, stamp } if *hash == file.hash => {
+            Here::Other { hash, stamp } if *hash == file.hash => {
                 return self.adopt(record, file, entry, stamp);
             }
-            Local::Other { stamp, .. } => Over::Local(stamp.clone()),
-            Local::Folder => {
+            Here::Other { stamp, .. } => match self.edit_of(record, file, entry) {
+                // It stays an edit: the entry tells of what was there before.
+                Some(known) => return self.adopt(record, file, entry, &known.stamp),
+                None => Over::Local(stamp.clone()),
+            },
+            Here::Folder => {
                 self.plan
                     .clear
                     .push(Clear::Folder(path.clone(), record.uid));
                 Over::Nothing
             }
-            Local::Foreign(what) => {
+            Here::Foreign(what) => {
                 return self.skip(record, format!("{what} is in the way"), true);
             }
-            Local::Unreadable(why) => return self.fail(record, why.clone()),
+            Here::Unreadable(why) => return self.fail(record, why.to_owned()),
         };
         let target = Target {
             path: path.clone(),
@@ -168,19 +185,32 @@ impl<'a, 'p> Decider<'a, 'p> {
         });
     }
 
+    /// What a local edit is an edit of, where only the local side changed. `pull` leaves it alone, however
+    /// the vault is compared: there is no other text that it would have to make way for.
+    fn edit_of<'e>(
+        &self,
+        record: &Record,
+        file: &RemoteFile,
+        entry: Option<&'e Entry>,
+    ) -> Option<&'e FileEntry> {
+        let known = entry.and_then(Entry::file);
+        let mends = self.input.mode == Mode::Mirror || self.input.doubted.contains(&record.path);
+        known.filter(|known| known.hash == file.hash && !mends)
+    }
+
     fn folder(&mut self, record: &'a Record, entry: Option<&Entry>) {
         let path = &record.path;
         match self.names.local(path) {
-            Local::Folder => {
+            Here::Folder => {
                 let new = Entry::Folder { uid: record.uid };
                 if entry != Some(&new) {
                     self.plan.adopt.push((path.clone(), new));
                 }
                 return self.unlist(path);
             }
-            Local::Absent => {}
-            Local::Ours(stamp) => self.clear_file(path, record.uid, stamp),
-            Local::Other { stamp, .. } => match self.input.mode {
+            Here::Absent => {}
+            Here::Ours(stamp) => self.clear_file(path, record.uid, stamp),
+            Here::Other { stamp, .. } => match self.input.mode {
                 Mode::Pull => {
                     self.plan
                         .clear
@@ -188,24 +218,38 @@ impl<'a, 'p> Decider<'a, 'p> {
                 }
                 Mode::Mirror => self.clear_file(path, record.uid, stamp),
             },
-            Local::Foreign(what) => {
+            Here::Foreign(what) => {
                 return self.skip(record, format!("{what} is in the way"), true);
             }
-            Local::Unreadable(why) => return self.fail(record, why.clone()),
+            Here::Unreadable(why) => return self.fail(record, why.to_owned()),
         }
         self.plan.folders.push((path.clone(), record.uid));
     }
 
-    fn deleted(&mut self, path: &VaultPath, uid: Uid, entry: Option<&Entry>) {
+    fn deleted(&mut self, path: &'a VaultPath, uid: Uid, entry: Option<&Entry>) {
         // What obsync did not write is not obsync's to delete; a mirror looks at extras later.
-        let Some(entry) = entry else { return };
-        let local = self.input.local.get(path).unwrap_or(&Local::Absent);
-        match (entry, local) {
-            (Entry::Folder { .. }, Local::Folder) => {
+        let Some(entry) = entry else {
+            return self.unlist(path);
+        };
+        let here = self.input.at(path);
+        if let Here::Unreadable(why) = here {
+            // It may be ours and it may be edited: it stays, and its entry, until that can be told.
+            let folder = entry.file().is_none();
+            let record = Record {
+                uid,
+                path: path.clone(),
+                change: Change::Deleted { folder },
+            };
+            let (name, why) = (path.as_str(), why.to_owned());
+            return self.listing.fail(self.plan, name, record, why);
+        }
+        self.unlist(path);
+        match (entry, here) {
+            (Entry::Folder { .. }, Here::Folder) => {
                 self.plan.folder_removals.push((path.clone(), uid));
             }
-            (Entry::File(_), Local::Ours(stamp)) => self.remove(path, uid, stamp),
-            (Entry::File(_), Local::Other { stamp, .. }) => match self.input.mode {
+            (Entry::File(_), Here::Ours(stamp)) => self.remove(path, uid, stamp),
+            (Entry::File(_), Here::Other { stamp, .. }) => match self.input.mode {
                 Mode::Pull => {
                     self.plan.kept.push((path.clone(), uid));
                     self.plan.forget.push(path.clone());
@@ -216,7 +260,13 @@ impl<'a, 'p> Decider<'a, 'p> {
         }
     }
 
-    fn adopt(&mut self, record: &Record, file: &RemoteFile, entry: Option<&Entry>, stamp: &Stamp) {
+    fn adopt(
+        &mut self,
+        record: &'a Record,
+        file: &RemoteFile,
+        entry: Option<&Entry>,
+        stamp: &Stamp,
+    ) {
         let target = Target {
             path: record.path.clone(),
             uid: record.uid,
@@ -251,7 +301,7 @@ impl<'a, 'p> Decider<'a, 'p> {
         let Some(old) = self.names.respelled(path) else {
             return;
         };
-        if self.input.local.get(old) == Some(&Local::Folder) {
+        if self.input.at(old) == Here::Folder {
             self.plan.clear.push(Clear::Folder(old.clone(), uid));
         }
     }
@@ -267,42 +317,26 @@ impl<'a, 'p> Decider<'a, 'p> {
         self.plan.clear.push(Clear::File(removal));
     }
 
-    /// Lists a record that can't be applied. `again` keeps it for another look at the next run,
-    /// for troubles that a change at the destination can end.
     fn skip(&mut self, record: &'a Record, message: String, again: bool) {
         let name = record.path.as_str();
-        self.relisted.insert(name);
-        let item = Unapplied {
-            name: name.to_owned(),
-            uid: record.uid,
-            kind: UnappliedKind::Skipped,
-            message,
-            attempts: 0,
-            record: again.then(|| record.clone()),
-        };
-        if self.listed.get(name) != Some(&&item) {
-            self.plan.list.push(item);
-        }
+        self.listing.skip(self.plan, name, record, message, again);
     }
 
-    /// Lists a record for another try at the next run.
     fn fail(&mut self, record: &'a Record, message: String) {
         let name = record.path.as_str();
-        self.relisted.insert(name);
-        let before = self.listed.get(name).filter(|old| old.uid == record.uid);
-        self.plan.list.push(Unapplied {
-            name: name.to_owned(),
-            uid: record.uid,
-            kind: UnappliedKind::Failed,
-            message,
-            attempts: before.map_or(0, |old| old.attempts) + 1,
-            record: Some(record.clone()),
-        });
+        self.listing.fail(self.plan, name, record.clone(), message);
     }
 
-    fn unlist(&mut self, path: &VaultPath) {
-        if self.listed.contains_key(path.as_str()) {
-            self.plan.unlist.push(path.as_str().to_owned());
-        }
+    fn unlist(&mut self, path: &'a VaultPath) {
+        self.listing.unlist(self.plan, path.as_str());
     }
+}
+
+/// Whether a record that is not synced itself took the place of what was: a file that became a folder,
+/// or the reverse. What is hidden all the same is left alone, or narrowing a filter would delete files.
+pub(super) fn replaces(input: &Input<'_>, record: &Record, entry: &Entry) -> bool {
+    let was_folder = entry.file().is_none();
+    was_folder != record.is_folder()
+        && entry.uid() < record.uid
+        && input.filter.verdict(&record.path, was_folder) == Verdict::Sync
 }

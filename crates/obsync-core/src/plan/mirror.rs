@@ -5,48 +5,63 @@ use std::collections::HashSet;
 use obsidian_sync::crypto::SEAL_OVERHEAD;
 use obsidian_sync::{Millis, Uid};
 
-use super::{Clear, Download, Input, Local, Over, Plan, Removal, Target};
+use super::listing::Listing;
+use super::{Clear, Download, Here, Input, Local, Over, Plan, Removal, Target};
 use crate::filter::Verdict;
 use crate::path::VaultPath;
-use crate::record::{Change, RemoteFile};
+use crate::record::{Change, Record, RemoteFile};
 use crate::state::{Entry, FileEntry};
 use crate::store::Retire;
 
 /// A file that no record deleted but that is not in the vault.
 const EXTRA: Uid = Uid(0);
 
-pub(super) fn complete(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
-    restore(input, decided, plan);
-    remove_extras(input, plan);
+pub(super) fn complete<'a>(
+    input: &'a Input<'a>,
+    decided: &HashSet<&VaultPath>,
+    listing: &mut Listing<'a>,
+    plan: &mut Plan,
+) {
+    restore(input, decided, listing, plan);
+    remove_extras(input, listing, plan);
 }
 
 /// Brings back what the vault has and the destination has not, or not so.
-fn restore(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
-    let mut untouched: Vec<_> = input
-        .entries
-        .iter()
-        .filter(|(path, _)| !decided.contains(path))
+fn restore<'a>(
+    input: &'a Input<'a>,
+    decided: &HashSet<&VaultPath>,
+    listing: &mut Listing<'a>,
+    plan: &mut Plan,
+) {
+    // What is not told is as it should be.
+    let told = input.local.keys();
+    let told = told.filter(|path| !decided.contains(path) && !listing.spares(path.as_str()));
+    let mut told: Vec<_> = told
+        .filter_map(|path| Some((path, input.entries.get(path)?)))
+        .filter(|(path, entry)| {
+            let folder = entry.file().is_none();
+            input.filter.verdict(path, folder) == Verdict::Sync
+        })
         .collect();
-    untouched.sort_by_key(|(path, _)| *path);
+    told.sort_by_key(|(path, _)| *path);
     let folders: HashSet<String> = match input.folding.any() {
         true => folder_keys(input),
         false => HashSet::new(),
     };
-    for (path, entry) in untouched {
-        let folder = entry.file().is_none();
-        if input.filter.verdict(path, folder) != Verdict::Sync {
-            continue;
-        }
-        let local = input.local.get(path).unwrap_or(&Local::Absent);
-        match (entry, local) {
+    for (path, entry) in told {
+        match (entry, input.at(path)) {
             // Two folders of the vault that are one folder here.
-            (Entry::Folder { .. }, Local::Absent) if folders.contains(&input.folding.key(path)) => {
+            (Entry::Folder { .. }, Here::Absent) if folders.contains(&input.folding.key(path)) => {}
+            (Entry::File(_), Here::Ours(_)) | (Entry::Folder { .. }, Here::Folder) => {}
+            (entry, Here::Foreign(what)) => {
+                let (record, why) = (record(path, entry), format!("{what} is in the way"));
+                listing.skip(plan, path.as_str(), &record, why, true);
             }
-            (_, Local::Foreign(_) | Local::Unreadable(_))
-            | (Entry::File(_), Local::Ours(_))
-            | (Entry::Folder { .. }, Local::Folder) => {}
+            (entry, Here::Unreadable(why)) => {
+                listing.fail(plan, path.as_str(), record(path, entry), why.to_owned());
+            }
             (Entry::Folder { uid }, found) => {
-                if let Local::Other { stamp, .. } | Local::Ours(stamp) = found {
+                if let Here::Other { stamp, .. } | Here::Ours(stamp) = found {
                     let removal = Removal {
                         path: path.clone(),
                         uid: EXTRA,
@@ -59,14 +74,19 @@ fn restore(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
             }
             (Entry::File(file), found) => {
                 let over = match found {
-                    Local::Other { stamp, .. } => Over::Local(stamp.clone()),
-                    Local::Folder => {
+                    Here::Other { stamp, .. } => Over::Local(stamp.clone()),
+                    Here::Folder => {
                         plan.clear.push(Clear::Folder(path.clone(), EXTRA));
                         Over::Nothing
                     }
                     _ => Over::Nothing,
                 };
-                let target = restored(path, file, over);
+                let target = Target {
+                    path: path.clone(),
+                    uid: file.uid,
+                    file: remote(file),
+                    over,
+                };
                 plan.downloads.push(Download {
                     target,
                     also: Vec::new(),
@@ -77,39 +97,50 @@ fn restore(input: &Input<'_>, decided: &HashSet<&VaultPath>, plan: &mut Plan) {
 }
 
 fn folder_keys(input: &Input<'_>) -> HashSet<String> {
-    let folders = input
-        .local
-        .iter()
-        .filter(|(_, local)| **local == Local::Folder);
-    folders.map(|(path, _)| input.folding.key(path)).collect()
+    let told = input.local.keys();
+    let all = told.chain(input.entries.keys());
+    let folders = all.filter(|path| input.at(path) == Here::Folder);
+    folders.map(|path| input.folding.key(path)).collect()
 }
 
-fn restored(path: &VaultPath, file: &FileEntry, over: Over) -> Target {
-    let sealed_size = if file.size == 0 {
-        0
-    } else {
-        file.size + SEAL_OVERHEAD
+/// The record that an entry comes from, as far as the state remembers it.
+fn record(path: &VaultPath, entry: &Entry) -> Record {
+    Record {
+        uid: entry.uid(),
+        path: path.clone(),
+        change: match entry {
+            Entry::Folder { .. } => Change::Folder,
+            Entry::File(file) => Change::File(remote(file)),
+        },
+    }
+}
+
+fn remote(file: &FileEntry) -> RemoteFile {
+    let sealed_size = match file.size {
+        0 => 0,
+        size => size.saturating_add(SEAL_OVERHEAD),
     };
-    let remote = RemoteFile {
+    RemoteFile {
         hash: file.hash,
         sealed_size,
         mtime: file.mtime,
         ctime: Millis(0),
-    };
-    Target {
-        path: path.clone(),
-        uid: file.uid,
-        file: remote,
-        over,
     }
 }
 
 /// Removes what the vault has not, as far as the filter lets it see.
-fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
+fn remove_extras(input: &Input<'_>, listing: &Listing<'_>, plan: &mut Plan) {
     let forgotten: HashSet<&VaultPath> = plan.forget.iter().collect();
-    let unlisted: HashSet<&String> = plan.unlist.iter().collect();
     let mut gone: HashSet<&VaultPath> = plan.removals.iter().map(|removal| &removal.path).collect();
     gone.extend(plan.folder_removals.iter().map(|(path, _)| path));
+    let stays = |path: &VaultPath| input.entries.contains_key(path) && !forgotten.contains(path);
+    if input
+        .local
+        .keys()
+        .all(|path| gone.contains(path) || stays(path))
+    {
+        return;
+    }
     // Everything the vault has, also what this run could not bring: a file that failed is no extra.
     let mut live: HashSet<VaultPath> = input
         .entries
@@ -119,21 +150,17 @@ fn remove_extras(input: &Input<'_>, plan: &mut Plan) {
         .collect();
     for record in input.records {
         // What the filter hides protects nothing but itself: the next run has no record of it.
-        let folder = match record.change {
-            Change::Deleted { .. } => continue,
-            Change::Folder => true,
-            Change::File(_) => false,
-        };
-        if input.filter.verdict(&record.path, folder) == Verdict::Sync {
+        if !matches!(record.change, Change::Deleted { .. })
+            && input.filter.verdict(&record.path, record.is_folder()) == Verdict::Sync
+        {
             live.insert(record.path.clone());
         }
     }
-    let listed = input
-        .unapplied
-        .iter()
-        .filter(|item| !unlisted.contains(&item.name))
-        .filter_map(|item| VaultPath::parse(&item.name).ok());
-    live.extend(listed);
+    live.extend(
+        listing
+            .names()
+            .filter_map(|name| VaultPath::parse(name).ok()),
+    );
     // What stays whatever the vault says keeps the folders above it.
     let stays = |path: &VaultPath, local: &Local| match local {
         Local::Foreign(_) | Local::Unreadable(_) => true,

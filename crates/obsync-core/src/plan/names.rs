@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 
-use super::{Basis, Input, Local};
+use super::decide::replaces;
+use super::listing::Listing;
+use super::{Basis, Here, Input};
+use crate::filter::Verdict;
 use crate::path::VaultPath;
 use crate::record::{Change, Record};
-use crate::state::Entry;
 
 /// Who owns each folded name, and which paths are another spelling of one that goes.
 ///
 /// Where names fold, `Note.md` and `note.md` are one file. The one that is there already stays;
 /// among new ones the lower uid does. Empty on a store that tells all names apart.
-pub(super) struct Names<'a> {
+pub(crate) struct Names<'a> {
     input: &'a Input<'a>,
     /// Folded name → the path that holds it after this run, and whether that is a file.
     owners: HashMap<String, (&'a VaultPath, bool)>,
@@ -20,7 +22,12 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(input: &'a Input<'a>) -> Self {
+    /// As a plan for this input sees them.
+    pub(crate) fn of(input: &'a Input<'a>) -> Self {
+        Self::new(input, &Listing::new(input))
+    }
+
+    pub(super) fn new(input: &'a Input<'a>, listing: &Listing<'_>) -> Self {
         let mut names = Self {
             input,
             owners: HashMap::new(),
@@ -29,35 +36,54 @@ impl<'a> Names<'a> {
         if !input.folding.any() {
             return names;
         }
-        let by_path: HashMap<_, _> = input.records.iter().map(|r| (&r.path, &r.change)).collect();
+        let records: HashMap<&VaultPath, &Record> = input
+            .records
+            .iter()
+            .filter(|record| !listing.is_unusable(record.path.as_str()))
+            .map(|record| (&record.path, record))
+            .collect();
         let mut going = HashMap::new();
+        let mut changing = Vec::new();
         let mut staying: Vec<_> = input.entries.iter().collect();
         // A fixed order, so that equal inputs give equal plans.
         staying.sort_by_key(|(path, entry)| (entry.uid(), *path));
         for (path, entry) in staying {
             let key = input.folding.key(path);
-            let gone = match by_path.get(path) {
-                Some(Change::Deleted { .. }) => true,
-                Some(_) => false,
-                None => input.basis == Basis::Whole,
+            let was_file = entry.file().is_some();
+            let hidden = input.filter.verdict(path, !was_file) != Verdict::Sync;
+            let (gone, is_file) = match records.get(path) {
+                // What it is after this run, not what it was.
+                Some(record) if is_written(input, record) => (
+                    matches!(record.change, Change::Deleted { .. }),
+                    !record.is_folder(),
+                ),
+                Some(record) => (replaces(input, record, entry), was_file),
+                None => {
+                    let spared = hidden || listing.is_unusable(path.as_str());
+                    (input.basis == Basis::Whole && !spared, was_file)
+                }
             };
             if gone {
                 going.insert(key, path);
-            } else {
-                // What it is after this run, not what it was.
-                let is_file = match by_path.get(path) {
-                    Some(change) => matches!(change, Change::File(_)),
-                    None => matches!(entry, Entry::File(_)),
-                };
+            } else if is_file != was_file {
+                changing.push((key, path, is_file));
+            } else if !(hidden && input.at(path) == Here::Absent) {
                 names.owners.entry(key).or_insert((path, is_file));
             }
         }
-        for Record { path, change, .. } in input.records {
-            let is_file = match change {
+        // Of two folders that are one here, the one that stays a folder was there all the time.
+        for (key, path, is_file) in changing {
+            names.owners.entry(key).or_insert((path, is_file));
+        }
+        for record in input.records.iter().filter(|record| {
+            !listing.is_unusable(record.path.as_str()) && is_written(input, record)
+        }) {
+            let is_file = match record.change {
                 Change::File(_) => true,
                 Change::Folder => false,
                 Change::Deleted { .. } => continue,
             };
+            let path = &record.path;
             let key = input.folding.key(path);
             if let Some(old) = going.get(&key).filter(|old| **old != path) {
                 names.respelled.insert(path, old);
@@ -68,7 +94,7 @@ impl<'a> Names<'a> {
     }
 
     /// The other path that holds this name already, if the two can't both be.
-    pub(super) fn taken_by(&self, path: &VaultPath, is_file: bool) -> Option<&'a VaultPath> {
+    pub(crate) fn taken_by(&self, path: &VaultPath, is_file: bool) -> Option<&'a VaultPath> {
         if !self.input.folding.any() {
             return None;
         }
@@ -76,20 +102,26 @@ impl<'a> Names<'a> {
         (*owner != path && (is_file || *owner_is_file)).then_some(*owner)
     }
 
-    /// The old spelling, if this path is a new spelling of a file that goes.
+    /// The old spelling, if this path is a new spelling of a file or folder that goes.
     pub(super) fn respelled(&self, path: &VaultPath) -> Option<&'a VaultPath> {
         self.respelled.get(path).copied()
     }
 
-    /// What is at a path. Where names fold, the old spelling's own file is not seen as a stranger
-    /// under the new spelling.
-    pub(super) fn local(&self, path: &VaultPath) -> &'a Local {
-        let local = |path| self.input.local.get(path).unwrap_or(&Local::Absent);
+    /// What is at a path. Where names fold, our own file or folder of the old spelling is not seen as
+    /// a stranger under the new one.
+    pub(super) fn local(&self, path: &VaultPath) -> Here<'a> {
         match self.respelled(path) {
-            Some(old) if matches!(local(old), Local::Ours(_) | Local::Folder) => &Local::Absent,
-            _ => local(path),
+            Some(old) if matches!(self.input.at(old), Here::Ours(_) | Here::Folder) => Here::Absent,
+            _ => self.input.at(path),
         }
     }
+}
+
+/// Whether a run would act on a record: one that is left out, or can't be written, takes no name.
+fn is_written(input: &Input<'_>, record: &Record) -> bool {
+    let deleted = matches!(record.change, Change::Deleted { .. });
+    input.filter.verdict(&record.path, record.is_folder()) == Verdict::Sync
+        && (deleted || (input.check_path)(&record.path).is_ok())
 }
 
 /// `NAME (note).ext`, with a number from the second attempt on. The stem gives way where the

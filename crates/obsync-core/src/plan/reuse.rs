@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, hash_map};
 use obsidian_sync::ContentHash;
 
 use super::names::Names;
-use super::{Basis, Clear, Download, Input, Local, Mode, Over, Plan, Reuse};
+use super::{Clear, Download, Here, Input, Over, Plan, Reuse};
 use crate::path::VaultPath;
 use crate::state::Entry;
 use crate::store::Stamp;
@@ -115,10 +115,9 @@ fn leaving_files(
         if below || respelled.contains(&removal.path) {
             continue;
         }
-        if let (Some(Entry::File(file)), Some(Local::Ours(stamp))) = (
-            input.entries.get(&removal.path),
-            input.local.get(&removal.path),
-        ) && wanted.contains(&file.hash)
+        if let (Some(Entry::File(file)), Here::Ours(stamp)) =
+            (input.entries.get(&removal.path), input.at(&removal.path))
+            && wanted.contains(&file.hash)
         {
             let source = (removal.path.clone(), stamp.clone(), removal.uid);
             leaving.entry(file.hash).or_default().push(source);
@@ -134,6 +133,9 @@ fn staying_files(
     plan: &Plan,
     wanted: &HashSet<ContentHash>,
 ) -> HashMap<ContentHash, (VaultPath, Stamp)> {
+    if input.entries.is_empty() {
+        return HashMap::new();
+    }
     let mut touched: HashSet<&VaultPath> = plan.downloads.iter().map(|d| &d.target.path).collect();
     touched.extend(plan.removals.iter().map(|removal| &removal.path));
     touched.extend(plan.forget.iter());
@@ -141,20 +143,15 @@ fn staying_files(
         Clear::File(removal) => &removal.path,
         Clear::Folder(path, _) | Clear::SetAside(path, _) => path,
     }));
-    let named: HashSet<&VaultPath> = input.records.iter().map(|record| &record.path).collect();
-    let all = input.mode == Mode::Mirror || input.basis == Basis::Whole;
-    let looked = |path: &VaultPath| all || named.contains(path);
     let mut staying: HashMap<ContentHash, (VaultPath, Stamp)> = HashMap::new();
     for (path, entry) in input.entries {
         let Entry::File(file) = entry else { continue };
         if !wanted.contains(&file.hash) || touched.contains(path) {
             continue;
         }
-        let stamp = match input.local.get(path) {
-            Some(Local::Ours(stamp)) => stamp,
-            // Nobody looked: the store checks stamp and hash when it copies.
-            None if !looked(path) => &file.stamp,
-            _ => continue,
+        // Where nobody looked, the store checks stamp and hash when it copies.
+        let Here::Ours(stamp) = input.at(path) else {
+            continue;
         };
         match staying.entry(file.hash) {
             hash_map::Entry::Vacant(slot) => {

@@ -4,6 +4,7 @@ mod properties;
 mod world;
 
 use super::*;
+use crate::record::Change;
 use crate::state::UnappliedKind;
 use crate::store::Folding;
 use world::World;
@@ -106,6 +107,27 @@ fn a_local_edit_meets_a_remote_change() {
         .file(2, "x.md", "new");
     check(&world, &[&format!("download x.md ({COPY})")]);
     check(&world.mirror(), &["download x.md (replaces your text)"]);
+}
+
+#[test]
+fn a_local_edit_of_what_the_vault_did_not_change_stays() {
+    let edited = World::new()
+        .synced(1, "x.md", "X")
+        .local("x.md", "mine")
+        .file(1, "x.md", "X")
+        .whole();
+    check(&edited, &[]);
+    let conflict = format!("download x.md ({COPY})");
+    check(&edited.clone().doubting("x.md"), &[&conflict]);
+    check(&edited.clone().file(2, "x.md", "X"), &["adopt x.md @2"]);
+    check(&edited.mirror(), &["download x.md (replaces your text)"]);
+    // The number alone says nothing: a restored service gives it away a second time.
+    let restored = World::new()
+        .synced(1, "x.md", "X")
+        .local("x.md", "mine")
+        .file(1, "x.md", "Y")
+        .whole();
+    check(&restored, &[&conflict]);
 }
 
 #[test]
@@ -343,6 +365,82 @@ fn a_file_that_cannot_be_read_fails_alone() {
 }
 
 #[test]
+fn a_deletion_waits_until_it_can_be_told_whose_the_file_is() {
+    let fails = ["skip x.md (permission denied)"];
+    let closed = World::new().synced(1, "x.md", "X").unreadable("x.md");
+    check(&closed.clone().whole(), &fails);
+    let deleted = closed.deleted(2, "x.md");
+    check(&deleted, &fails);
+    let plan = deleted.plan();
+    assert_eq!(plan.list[0].kind, UnappliedKind::Failed);
+    let again = plan.list[0].record.as_ref().unwrap();
+    assert_eq!(again.change, Change::Deleted { folder: false });
+    check(&deleted.mirror(), &fails);
+    let folder = World::new().synced_folder(1, "d").unreadable("d");
+    check(
+        &folder.deleted_folder(2, "d"),
+        &["skip d (permission denied)"],
+    );
+}
+
+#[test]
+fn a_mirror_says_what_it_cannot_make_right() {
+    let closed = World::new().synced(1, "x.md", "X").unreadable("x.md");
+    check(&closed, &[]);
+    let closed = closed.mirror();
+    check(&closed, &["skip x.md (permission denied)"]);
+    let link = World::new()
+        .synced(1, "x.md", "X")
+        .foreign("x.md", "a symbolic link")
+        .synced_folder(2, "d")
+        .foreign("d", "a symbolic link")
+        .mirror();
+    let skips = [
+        "skip d (a symbolic link is in the way)",
+        "skip x.md (a symbolic link is in the way)",
+    ];
+    check(&link, &skips);
+    // It is said once, and tried again.
+    let again = link.remember().retried();
+    check(&again, &[]);
+    let right = again.synced(1, "x.md", "X").synced_folder(2, "d");
+    check(&right, &["unlist x.md", "unlist d"]);
+}
+
+#[test]
+fn what_became_something_that_is_hidden_is_the_vaults_no_longer() {
+    // With globs that say what is synced all folders are hidden: they come with their files.
+    let became = World::new()
+        .synced(1, "x.md", "X")
+        .folder(2, "x.md")
+        .include("*.md");
+    check(&became, &["delete x.md"]);
+    check(&became.clone().whole(), &["delete x.md"]);
+    check(&became.local("x.md", "mine"), &["forget x.md", "keep x.md"]);
+    let and_went = World::new()
+        .synced(1, "x.md", "X")
+        .deleted_folder(3, "x.md")
+        .include("*.md");
+    check(&and_went, &["delete x.md"]);
+    // Neither what was hidden all along, nor what a record older than the file says.
+    let hidden = World::new()
+        .synced(1, "p/x.md", "X")
+        .folder(2, "p/x.md")
+        .exclude("p");
+    check(&hidden, &[]);
+    let hidden = World::new()
+        .synced_folder(1, "p")
+        .file(2, "p", "X")
+        .exclude("p");
+    check(&hidden, &[]);
+    let old = World::new()
+        .synced(3, "x.md", "X")
+        .folder(2, "x.md")
+        .include("*.md");
+    check(&old, &[]);
+}
+
+#[test]
 fn mirror_restores_and_removes() {
     let world = World::new()
         .synced(1, "missing.md", "M")
@@ -381,6 +479,39 @@ fn mirror_keeps_what_the_vault_has_but_could_not_be_brought() {
 }
 
 #[test]
+fn a_whole_comparison_unlists_only_what_the_vault_has_no_longer() {
+    let failed = World::new().file(1, "x.md", "X").fail_remembered().whole();
+    check(&failed, &["unlist x.md"]);
+    check(&failed.file(1, "x.md", "X"), &["download x.md"]);
+}
+
+#[test]
+fn what_is_under_a_name_that_makes_no_sense_stays() {
+    let skip = "skip x.md (no hash)";
+    let ours = World::new().synced(1, "x.md", "X").nonsense(2, "x.md");
+    check(&ours, &[skip]);
+    check(&ours.clone().whole(), &[skip]);
+    check(&ours.clone().whole().mirror(), &[skip]);
+    check(&ours.local("x.md", "mine").mirror(), &[skip]);
+    let theirs = World::new().local("x.md", "mine").nonsense(2, "x.md");
+    check(&theirs.clone().whole().mirror(), &[skip]);
+    check(&theirs.mirror().remember(), &[]);
+    // It keeps its name, too.
+    let folding = Folding {
+        case: true,
+        unicode: false,
+    };
+    let folded = World::new()
+        .synced(1, "x.md", "X")
+        .nonsense(2, "x.md")
+        .file(3, "X.md", "Y")
+        .folding(folding)
+        .whole();
+    let taken = "skip X.md ('x.md' has the same name at this destination)";
+    check(&folded, &[taken, skip]);
+}
+
+#[test]
 fn names_that_fold_together() {
     let folding = Folding {
         case: true,
@@ -414,6 +545,71 @@ fn names_that_fold_together() {
         .folder(2, "dir")
         .folding(folding);
     assert!(folders.plan().list.is_empty());
+}
+
+#[test]
+fn a_folder_that_stays_keeps_its_name_from_another_that_becomes_a_file() {
+    let folding = Folding {
+        case: true,
+        unicode: false,
+    };
+    let world = World::new()
+        .synced_folder(1, "d")
+        .synced_folder(2, "D")
+        .file(3, "d", "X")
+        .folding(folding);
+    let taken = "skip d ('D' has the same name at this destination)";
+    check(&world, &[taken]);
+    let alone = World::new()
+        .synced_folder(1, "d")
+        .file(3, "d", "X")
+        .folder(4, "D")
+        .folding(folding);
+    let taken = "skip D ('d' has the same name at this destination)";
+    check(&alone, &[taken, "delete-folder d", "download d"]);
+}
+
+#[test]
+fn a_name_that_is_not_written_takes_none_away() {
+    let folding = Folding {
+        case: true,
+        unicode: false,
+    };
+    let hidden = World::new()
+        .file(1, "Private/x.md", "A")
+        .file(2, "private/x.md", "B")
+        .file(4, ".dot", "D")
+        .exclude("Private")
+        .folding(folding);
+    let refused = "a dot-file or dot-folder; only the listed files of the config folder are synced";
+    check(
+        &hidden,
+        &[&format!("skip .dot ({refused})"), "download private/x.md"],
+    );
+    let unholdable = World::new()
+        .file(1, "unholdable.md", "A")
+        .file(2, "Unholdable.md", "B")
+        .folding(folding);
+    let problem = "the destination can't hold the name: by this test";
+    check(
+        &unholdable,
+        &[
+            &format!("skip unholdable.md ({problem})"),
+            "download Unholdable.md",
+        ],
+    );
+    // What is hidden and there has its name, whatever the vault says.
+    let there = World::new()
+        .synced(1, "Private/x.md", "A")
+        .file(2, "private/x.md", "B")
+        .exclude("Private")
+        .folding(folding);
+    let taken = "skip private/x.md ('Private/x.md' has the same name at this destination)";
+    check(&there, &[taken]);
+    check(&there.clone().whole(), &[taken]);
+    check(&there.clone().deleted(3, "Private/x.md"), &[taken]);
+    let gone = there.gone("Private/x.md").whole();
+    check(&gone, &["download private/x.md"]);
 }
 
 #[test]

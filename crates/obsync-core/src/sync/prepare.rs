@@ -16,6 +16,7 @@ use crate::local::{self, Question};
 use crate::path::VaultPath;
 use crate::plan::{self, Basis, Input, Mode, Plan};
 use crate::progress::Event;
+use crate::record::Record;
 use crate::state::{Counts, Entry, Header, Unapplied};
 use crate::transfer::Idle;
 
@@ -117,6 +118,7 @@ impl SyncRun {
         if basis == Basis::Changes {
             feed.retry(&unapplied);
         }
+        share_paths(&mut feed.records, &entries);
         let plan = self
             .plan(&filter, &feed, basis, &entries, &unapplied)
             .await?;
@@ -255,7 +257,7 @@ impl SyncRun {
         entries: &HashMap<VaultPath, Entry>,
         unapplied: &[Unapplied],
     ) -> Result<Plan, SyncError> {
-        let local = local::look(&Question {
+        let looked = local::look(Question {
             store: &*self.store,
             mode: self.options.mode,
             basis,
@@ -263,39 +265,57 @@ impl SyncRun {
             records: &feed.records,
             entries,
             doubted: &self.options.doubted,
-        })
-        .await?;
-        let mut plan = plan::plan(&Input {
+        });
+        let local = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(SyncError::Stopped),
+            looked = looked => looked?,
+        };
+        Ok(plan::plan(&Input {
             records: &feed.records,
             basis,
+            unusable: &feed.unusable,
+            cleared: &feed.cleared,
             entries,
             unapplied,
             local: &local,
+            doubted: &self.options.doubted,
             filter,
             mode: self.options.mode,
             folding: self.store.folding(),
             check_path: &|path| self.store.check_path(path),
-        });
-        list_unusable(&mut plan, feed, unapplied);
-        Ok(plan)
+        }))
     }
 }
 
-/// Adds the records whose names could not be used at all.
-fn list_unusable(plan: &mut Plan, feed: &Feed, unapplied: &[Unapplied]) {
-    let listed: HashMap<&str, &Unapplied> = unapplied
-        .iter()
-        .map(|item| (item.name.as_str(), item))
-        .collect();
-    for item in &feed.unusable {
-        plan.unlist.retain(|name| *name != item.name);
-        if listed.get(item.name.as_str()) != Some(&item) {
-            plan.list.push(item.clone());
+/// Lets records name their paths by the entries' own text: of a large vault each path is then in memory
+/// once, whoever speaks of it.
+fn share_paths(records: &mut [Record], entries: &HashMap<VaultPath, Entry>) {
+    for record in records {
+        if let Some((path, _)) = entries.get_key_value(&record.path) {
+            record.path = path.clone();
         }
     }
-    let cleared = feed
-        .cleared
-        .iter()
-        .filter(|name| listed.contains_key(name.as_str()));
-    plan.unlist.extend(cleared.cloned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Change;
+
+    #[test]
+    fn a_path_that_has_an_entry_is_in_memory_once() {
+        let path = || VaultPath::parse("dir/a.md").unwrap();
+        let entries = HashMap::from([(path(), Entry::Folder { uid: Uid(1) })]);
+        let record = Record {
+            uid: Uid(1),
+            path: path(),
+            change: Change::Folder,
+        };
+        let mut records = [record];
+        share_paths(&mut records, &entries);
+        let text = |path: &VaultPath| path.as_str().as_ptr();
+        let own = entries.keys().next().map(text);
+        assert_eq!(own, Some(text(&records[0].path)));
+    }
 }

@@ -11,7 +11,7 @@ use crate::error::SyncError;
 use crate::feed::Feed;
 use crate::filter::{Filter, Verdict};
 use crate::path::VaultPath;
-use crate::plan::Mode;
+use crate::plan::{Basis, Input, Mode, Names};
 use crate::progress::Event;
 use crate::record::Change;
 use crate::state::{Entry, FileEntry, UnappliedKind};
@@ -54,10 +54,14 @@ pub(super) async fn compare(
         ..Verification::default()
     };
     let known = known(run, &mut result).await?;
-    let (wanted, live) = wanted(run, &filter, feed, &mut result);
+    let (wanted, live) = wanted(run, &filter, &feed, &known, &mut result);
+    drop(feed);
     run.progress.event(Event::Comparing {
         files: wanted.len() as u64,
-        bytes: wanted.iter().map(|file| file.size).sum(),
+        // Sizes are the service's word.
+        bytes: wanted
+            .iter()
+            .fold(0, |sum: u64, file| sum.saturating_add(file.size)),
     });
     let entries = &known.entries;
     let mut checks = stream::iter(wanted)
@@ -122,25 +126,45 @@ async fn known(run: &SyncRun, result: &mut Verification) -> Result<Known, StoreE
 fn wanted(
     run: &SyncRun,
     filter: &Filter,
-    feed: Feed,
+    feed: &Feed,
+    known: &Known,
     result: &mut Verification,
 ) -> (Vec<Wanted>, HashSet<String>) {
     let folding = run.store.folding();
+    // What the vault has there can't be told: whatever is here is not extra.
+    let unusable = feed.unusable.iter();
+    let unusable = unusable.filter_map(|item| VaultPath::parse(&item.name).ok());
+    let mut live: HashSet<String> = unusable.map(|path| folding.key(&path)).collect();
+    // Of names that are one here, the one can be right that a run would write.
+    let input = Input {
+        records: &feed.records,
+        basis: Basis::Whole,
+        unusable: &feed.unusable,
+        cleared: &[],
+        entries: &known.entries,
+        unapplied: &[],
+        local: &HashMap::new(),
+        doubted: &HashSet::new(),
+        filter,
+        mode: run.options.mode,
+        folding,
+        check_path: &|path| run.store.check_path(path),
+    };
+    let names = Names::of(&input);
     let mut files = Vec::new();
-    // By folded name: of two that are one here, only the older can be right.
-    let mut live: HashSet<String> = HashSet::new();
-    for record in feed.records {
-        let Change::File(file) = record.change else {
+    for record in &feed.records {
+        let Change::File(file) = &record.change else {
             continue;
         };
         match filter.verdict(&record.path, false) {
             Verdict::Hidden => {}
             Verdict::Sync
                 if run.store.check_path(&record.path).is_ok()
-                    && live.insert(folding.key(&record.path)) =>
+                    && names.taken_by(&record.path, true).is_none() =>
             {
+                live.insert(folding.key(&record.path));
                 files.push(Wanted {
-                    path: record.path,
+                    path: record.path.clone(),
                     uid: record.uid,
                     hash: file.hash,
                     size: file.sealed_size.saturating_sub(SEAL_OVERHEAD),

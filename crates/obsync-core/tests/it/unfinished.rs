@@ -105,6 +105,49 @@ async fn a_file_that_two_whole_runs_can_not_finish_is_listed_and_blocks_nothing(
 }
 
 #[tokio::test]
+async fn a_first_file_that_never_comes_gives_its_connection_to_the_others() {
+    let mut bench = Bench::new().await;
+    bench.options.connections = 1;
+    let slow = bench.put("slow.md", "never comes");
+    bench.put("b.md", "B");
+    let hang = Fault::new(Point::Pull, Action::Hang).uid(slow);
+    let fault = bench.server.faults().set(hang).unwrap();
+
+    // The cursor can't move, so that each of these runs is given the vault as it stands.
+    for strikes in 1..=2 {
+        let report = run_until(&mut bench, fault, strikes).await;
+        assert!(report.advanced, "{report:?}");
+        let attempts = u32::try_from(strikes).unwrap();
+        let noted = ("slow.md".to_owned(), UnappliedKind::Unfinished, attempts);
+        let given_up = attempts == 2;
+        match given_up {
+            false => assert_eq!(unfinished(&bench).await, [noted]),
+            true => assert_eq!(report.files_failed, 1, "{report:?}"),
+        }
+    }
+    // From here on it comes last.
+    let report = run_until(&mut bench, fault, 3).await;
+    assert_eq!((report.files_downloaded, report.files_failed), (1, 1));
+    assert_eq!(report.remaining, 0);
+    bench.expect_files(&[("b.md", "B")]);
+}
+
+/// A comparison of everything takes no count of tries away from what fails again.
+#[tokio::test]
+async fn a_full_comparison_goes_on_counting_tries() {
+    let mut bench = Bench::new().await;
+    let bad = bench.put("bad.md", "bad");
+    let no = Fault::new(Point::Pull, Action::Gone).uid(bad);
+    bench.server.faults().set(no).unwrap();
+    bench.options.full = true;
+    for attempts in 1..=3 {
+        bench.try_sync().await.unwrap();
+        let noted = ("bad.md".to_owned(), UnappliedKind::Failed, attempts);
+        assert_eq!(unfinished(&bench).await, [noted]);
+    }
+}
+
+#[tokio::test]
 async fn what_was_unfinished_and_is_replaced_in_the_vault_begins_anew() {
     let mut bench = Bench::new().await;
     bench.options.connections = 1;

@@ -711,7 +711,9 @@ impl<'a> World<'a> {
     /// Where runs were cut short and other things happened in between, or where names fold: every
     /// path holds what the vault has or what a person wrote, and nothing stale is left.
     fn roughly(&self, vault: &Vault, full: bool, left: &BTreeSet<String>) -> Checked {
-        let strict = full || self.copy.mirror;
+        // An edit stays where the vault changed nothing; what was removed comes back.
+        let mirror = self.copy.mirror;
+        let strict = full || mirror;
         let files = self.place.files();
         let by_key: BTreeMap<String, &Bytes> = files
             .iter()
@@ -730,7 +732,7 @@ impl<'a> World<'a> {
             }
             match by_key.get(key) {
                 Some(found) if contents.contains(found) => {}
-                Some(found) if !strict && self.local.contains(*found) => {}
+                Some(found) if !mirror && self.local.contains(*found) => {}
                 None if !strict && self.removed.contains(key) => {}
                 found => {
                     let found = found.map(|content| shown(content));

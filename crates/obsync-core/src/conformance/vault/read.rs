@@ -1,10 +1,11 @@
 //! Looking, hashing, listing.
 
+use futures_util::stream::StreamExt as _;
 use obsidian_sync::ContentHash;
 
 use super::{new, path, stamp};
 use crate::conformance::VaultHome;
-use crate::store::Found;
+use crate::store::{Found, Listed};
 
 /// Looking tells a file from a folder from nothing, and notices a change.
 pub async fn inspects(home: &impl VaultHome) {
@@ -90,6 +91,24 @@ pub async fn lists(home: &impl VaultHome) {
         let inspected = store.inspect(&listed.path, None).await.unwrap();
         assert_eq!(inspected, listed.found, "{:?}", listed.path);
     }
+}
+
+/// Where a listing comes in pages, they have what a listing as a whole has, each once.
+pub async fn lists_in_pages(home: &impl VaultHome) {
+    let store = home.open().await;
+    for name in ["b/c.md", "a.md", ".git/config", ".obsidian/app.json"] {
+        home.write(name, b"x").await;
+    }
+    new(&*store, "b/a.md", b"ours").await;
+    let Some(pages) = store.pages(".obsidian") else {
+        return;
+    };
+    let pages: Vec<_> = pages.collect().await;
+    let mut paged: Vec<Listed> = pages.into_iter().flat_map(Result::unwrap).collect();
+    let mut listed = store.list(".obsidian").await.unwrap();
+    paged.sort_by(|a, b| a.path.cmp(&b.path));
+    listed.sort_by(|a, b| a.path.cmp(&b.path));
+    assert_eq!(paged, listed);
 }
 
 /// What is below a dot-folder is nobody's business, but for the config folder at the root.

@@ -8,8 +8,8 @@ use super::pace::Running;
 use super::{End, Faults, Op, effect, gone};
 use crate::path::{PathProblem, VaultPath};
 use crate::store::{
-    Expect, FileMeta, Folding, Found, Listed, PublishError, Retire, Staged, StagedWriter, Stamp,
-    StoreError, VaultStore,
+    Expect, FileMeta, Folding, Found, Listed, Pages, PublishError, Retire, Staged, StagedWriter,
+    Stamp, StoreError, VaultStore,
 };
 
 /// A vault store that fails as [`Faults`] says.
@@ -137,6 +137,12 @@ impl<S: VaultStore> VaultStore for FailingVaultStore<S> {
     async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError> {
         self.faults.alive()?;
         self.inner.list(config_dir).await
+    }
+
+    fn pages<'a>(&'a self, config_dir: &'a str) -> Option<Pages<'a>> {
+        // After a crash the plain listing tells.
+        self.faults.alive().ok()?;
+        self.inner.pages(config_dir)
     }
 
     async fn stage(

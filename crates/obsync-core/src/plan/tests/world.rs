@@ -1,6 +1,6 @@
 //! A small world to plan in: a vault's records, a state, a destination.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use obsidian_sync::{ContentHash, Millis, Uid};
 
@@ -17,6 +17,8 @@ pub(super) struct World {
     pub(super) entries: HashMap<VaultPath, Entry>,
     pub(super) local: HashMap<VaultPath, Local>,
     pub(super) unapplied: Vec<Unapplied>,
+    unusable: Vec<Unapplied>,
+    doubted: HashSet<VaultPath>,
     pub(super) basis: Basis,
     pub(super) mode: Mode,
     folding: Folding,
@@ -34,6 +36,8 @@ impl World {
             entries: HashMap::new(),
             local: HashMap::new(),
             unapplied: Vec::new(),
+            unusable: Vec::new(),
+            doubted: HashSet::new(),
             basis: Basis::Changes,
             mode: Mode::Pull,
             folding: Folding::default(),
@@ -47,12 +51,27 @@ impl World {
             true => Err(PathProblem::Unholdable("by this test".into())),
             false => Ok(()),
         };
+        // As a look at the destination tells it.
+        let mut local = self.local.clone();
+        for (path, entry) in &self.entries {
+            let told = local.entry(path.clone()).or_insert(Local::Absent);
+            let same = match entry {
+                Entry::File(file) => *told == Local::Ours(file.stamp.clone()),
+                Entry::Folder { .. } => *told == Local::Folder,
+            };
+            if same {
+                local.remove(path);
+            }
+        }
         plan(&Input {
             records: &self.records,
             basis: self.basis,
+            unusable: &self.unusable,
+            cleared: &[],
             entries: &self.entries,
             unapplied: &self.unapplied,
-            local: &self.local,
+            local: &local,
+            doubted: &self.doubted,
             filter: &filter,
             mode: self.mode,
             folding: self.folding,
@@ -78,6 +97,19 @@ impl World {
     /// The vault: a deleted folder's record.
     pub(super) fn deleted_folder(self, uid: u64, name: &str) -> Self {
         self.record(uid, name, Change::Deleted { folder: true })
+    }
+
+    /// The vault: a record of which nothing can be used.
+    pub(super) fn nonsense(mut self, uid: u64, name: &str) -> Self {
+        self.unusable.push(Unapplied {
+            name: name.to_owned(),
+            uid: Uid(uid),
+            kind: UnappliedKind::Skipped,
+            message: "no hash".to_owned(),
+            attempts: 0,
+            record: None,
+        });
+        self
     }
 
     fn record(mut self, uid: u64, name: &str, change: Change) -> Self {
@@ -150,6 +182,12 @@ impl World {
         self
     }
 
+    /// The state's word is not taken for what is at this path.
+    pub(super) fn doubting(mut self, name: &str) -> Self {
+        self.doubted.insert(path(name));
+        self
+    }
+
     pub(super) fn whole(mut self) -> Self {
         self.basis = Basis::Whole;
         self
@@ -170,6 +208,11 @@ impl World {
         self
     }
 
+    pub(super) fn include(mut self, glob: &str) -> Self {
+        self.spec.include.push(glob.to_owned());
+        self
+    }
+
     /// Ends this run and begins the next: what was listed stays listed, the records are taken in.
     pub(super) fn remember(mut self) -> Self {
         let plan = self.plan();
@@ -180,6 +223,16 @@ impl World {
             self.unapplied.push(item);
         }
         self.records.clear();
+        self.unusable.clear();
+        self
+    }
+
+    /// Gives the next run the records that are to be tried again.
+    pub(super) fn retried(mut self) -> Self {
+        let again = self.unapplied.iter();
+        self.records
+            .extend(again.filter_map(|item| item.record.clone()));
+        self.records.sort_by_key(|record| record.uid);
         self
     }
 
