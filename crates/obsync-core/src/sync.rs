@@ -195,6 +195,7 @@ impl SyncRun {
             highest,
             basis,
             recovered,
+            renumbered,
             ..
         } = prepared;
         // With files of an earlier run in state, deletions are found only by comparing everything.
@@ -222,6 +223,9 @@ impl SyncRun {
         });
         for (path, entry) in recovered {
             ledger.set(path, entry);
+        }
+        for (path, entry) in renumbered {
+            ledger.correct(path, entry);
         }
         let mut plan = prepared.plan;
         let planned = self.tell(&plan);

@@ -369,7 +369,7 @@ fn a_deletion_waits_until_it_can_be_told_whose_the_file_is() {
     let fails = ["skip x.md (permission denied)"];
     let closed = World::new().synced(1, "x.md", "X").unreadable("x.md");
     check(&closed.clone().whole(), &fails);
-    let deleted = closed.clone().deleted(2, "x.md");
+    let deleted = closed.deleted(2, "x.md");
     check(&deleted, &fails);
     let plan = deleted.plan();
     assert_eq!(plan.list[0].kind, UnappliedKind::Failed);
@@ -509,6 +509,17 @@ fn what_is_under_a_name_that_makes_no_sense_stays() {
         .whole();
     let taken = "skip X.md ('x.md' has the same name at this destination)";
     check(&folded, &[taken, skip]);
+}
+
+#[test]
+fn a_mirror_keeps_no_folder_for_a_hidden_file_that_is_gone() {
+    let hidden = World::new()
+        .synced(1, "d/x.md", "X")
+        .local_folder("d")
+        .exclude("d/x.md")
+        .mirror();
+    check(&hidden, &[]);
+    check(&hidden.gone("d/x.md"), &["delete-folder d"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod looks;
 mod network;
 mod plans;
 mod promises;
+mod restored;
 mod stuck;
 mod unfinished;
 mod unusable;
