@@ -110,6 +110,12 @@ impl Ledger {
         self.changes += 1;
     }
 
+    /// What the state says of a path is put right; nothing is applied by that.
+    pub(crate) fn correct(&mut self, path: VaultPath, entry: Entry) {
+        self.entries.insert(path, Some(entry));
+        self.changes += 1;
+    }
+
     /// A file is in place.
     pub(crate) fn placed(&mut self, target: &Target, stamp: Stamp) {
         let entry = FileEntry {

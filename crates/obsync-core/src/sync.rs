@@ -229,6 +229,7 @@ impl SyncRun {
             highest,
             basis,
             recovered,
+            renumbered,
             ..
         } = prepared;
         // With files of an earlier run in state, deletions are found only by comparing everything.
@@ -256,6 +257,9 @@ impl SyncRun {
         });
         for (path, entry) in recovered {
             ledger.set(path, entry);
+        }
+        for (path, entry) in renumbered {
+            ledger.correct(path, entry);
         }
         let mut plan = prepared.plan;
         let planned = self.tell(&plan);

@@ -144,9 +144,14 @@ fn remove_extras(input: &Input<'_>, listing: &Listing<'_>, plan: &mut Plan) {
     // Everything the vault has, also what this run could not bring: a file that failed is no extra.
     let mut live: HashSet<VaultPath> = input
         .entries
-        .keys()
-        .filter(|path| !gone.contains(path) && !forgotten.contains(path))
-        .cloned()
+        .iter()
+        .filter(|(path, _)| !gone.contains(path) && !forgotten.contains(path))
+        // What is hidden and was removed does not come back.
+        .filter(|(path, entry)| {
+            let folder = entry.file().is_none();
+            input.at(path) != Here::Absent || input.filter.verdict(path, folder) == Verdict::Sync
+        })
+        .map(|(path, _)| path.clone())
         .collect();
     for record in input.records {
         // What the filter hides protects nothing but itself: the next run has no record of it.

@@ -512,6 +512,17 @@ fn what_is_under_a_name_that_makes_no_sense_stays() {
 }
 
 #[test]
+fn a_mirror_keeps_no_folder_for_a_hidden_file_that_is_gone() {
+    let hidden = World::new()
+        .synced(1, "d/x.md", "X")
+        .local_folder("d")
+        .exclude("d/x.md")
+        .mirror();
+    check(&hidden, &[]);
+    check(&hidden.gone("d/x.md"), &["delete-folder d"]);
+}
+
+#[test]
 fn names_that_fold_together() {
     let folding = Folding {
         case: true,

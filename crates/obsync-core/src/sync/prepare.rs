@@ -37,6 +37,8 @@ pub(super) struct Prepared {
     pub(super) had_entries: bool,
     /// Files of a crashed run that turned out to be ours.
     pub(super) recovered: Vec<(VaultPath, Entry)>,
+    /// Entries whose numbers the service gives away a second time.
+    pub(super) renumbered: Vec<(VaultPath, Entry)>,
     pub(super) intents_pending: bool,
     pub(super) unapplied: Vec<Unapplied>,
 }
@@ -115,6 +117,10 @@ impl SyncRun {
         let intents_pending = !intents.is_empty();
         let recovered = apply::recover(&*self.store, intents).await?;
         entries.extend(recovered.iter().cloned());
+        let renumbered = match basis {
+            Basis::Whole => renumber(&mut entries, feed.version),
+            Basis::Changes => Vec::new(),
+        };
         if basis == Basis::Changes {
             feed.retry(&unapplied);
         }
@@ -137,6 +143,7 @@ impl SyncRun {
             reset,
             had_entries,
             recovered,
+            renumbered,
             intents_pending,
             unapplied,
         }))
@@ -296,6 +303,25 @@ fn share_paths(records: &mut [Record], entries: &HashMap<VaultPath, Entry>) {
             record.path = path.clone();
         }
     }
+}
+
+/// Lowers numbers that the service has not reached. It was restored, then, and a later record with such a
+/// number would be taken for known where the run has no reason to touch the entry itself.
+fn renumber(
+    entries: &mut HashMap<VaultPath, Entry>,
+    version: VaultVersion,
+) -> Vec<(VaultPath, Entry)> {
+    let highest = Uid(version.0);
+    let beyond = entries.iter_mut();
+    let beyond = beyond.filter(|(_, entry)| entry.uid() > highest);
+    let lowered = beyond.map(|(path, entry)| {
+        match entry {
+            Entry::Folder { uid } => *uid = highest,
+            Entry::File(file) => file.uid = highest,
+        }
+        (path.clone(), entry.clone())
+    });
+    lowered.collect()
 }
 
 #[cfg(test)]

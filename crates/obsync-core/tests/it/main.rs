@@ -17,6 +17,7 @@ mod network;
 mod plans;
 mod promises;
 mod races;
+mod restored;
 mod side_by_side;
 mod stuck;
 mod told;

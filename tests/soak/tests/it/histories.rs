@@ -1,7 +1,9 @@
 //! Random histories at each kind of destination.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use obsidian_sync::EncryptionVersion;
 use obsync_core::Folding;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
@@ -24,16 +26,16 @@ pub(crate) enum At {
 }
 
 impl At {
-    fn place(self, stage: &Stage) -> Box<dyn Place> {
+    fn place(self, stage: &Stage) -> Arc<dyn Place> {
         let folds = Folding {
             case: true,
             unicode: true,
         };
         match self {
-            Self::Memory => Box::new(Memory::new(Folding::default())),
-            Self::FoldingMemory => Box::new(Memory::new(folds)),
-            Self::Folder => Box::new(Folder::new(&stage.vault)),
-            Self::Bucket => Box::new(Bucket::new(&stage.double, &stage.vault)),
+            Self::Memory => Arc::new(Memory::new(Folding::default())),
+            Self::FoldingMemory => Arc::new(Memory::new(folds)),
+            Self::Folder => Arc::new(Folder::new(&stage.vault)),
+            Self::Bucket => Arc::new(Bucket::new(&stage.double, &stage.vault)),
         }
     }
 }
@@ -55,7 +57,13 @@ fn number(variable: &str) -> Option<u64> {
 fn random(at: At, histories: u64) {
     let first = number("OBSYNC_SEED").unwrap_or(SEED);
     let histories = number("OBSYNC_HISTORIES").unwrap_or(histories);
-    let stage = Stage::new();
+    // A vault of each encryption scheme.
+    let stages = [
+        EncryptionVersion::V3,
+        EncryptionVersion::V2,
+        EncryptionVersion::V0,
+    ];
+    let stages = stages.map(Stage::of_version);
     let began = Instant::now();
     for seed in first..first + histories {
         let mut bytes = [0; 32];
@@ -69,8 +77,9 @@ fn random(at: At, histories: u64) {
         };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(config, rng);
+        let stage = &stages[(seed % stages.len() as u64) as usize];
         let tried = runner.run(&history(), |history| {
-            replay(&stage, at, &history).map_err(TestCaseError::fail)
+            replay(stage, at, &history).map_err(TestCaseError::fail)
         });
         match tried {
             Ok(()) => {}

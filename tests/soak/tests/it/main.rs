@@ -10,6 +10,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod devices;
+mod filters;
 mod histories;
 mod links;
 mod model;

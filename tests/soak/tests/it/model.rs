@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use obsync_core::filter::{FileType, FilterSpec};
+
+use crate::filters::{Rules, Seen};
 
 /// The vault as it stands.
 #[derive(Debug, Clone, Default)]
@@ -35,69 +36,19 @@ pub(crate) struct Copy {
     pub(crate) folders: BTreeMap<String, u64>,
     /// Whether it is a mirror.
     pub(crate) mirror: bool,
-    /// Which filter is set.
-    pub(crate) filter: u8,
+    /// What is synced.
+    pub(crate) rules: Rules,
 }
 
-/// Why a name of the vault is not at the destination, if it can't be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
-    Synced,
-    /// Left out by the user.
-    Hidden,
-    /// Never written; every report names it.
-    Refused,
-}
-
-/// The spec of a filter.
-pub(crate) fn spec(filter: u8) -> FilterSpec {
-    match filter {
-        1 => FilterSpec {
-            excluded_folders: vec!["Private".into()],
-            ..FilterSpec::default()
-        },
-        2 => FilterSpec {
-            file_types: [FileType::Image].into(),
-            ..FilterSpec::default()
-        },
-        3 => FilterSpec {
-            configs: BTreeSet::new(),
-            exclude: vec!["d/e".into()],
-            ..FilterSpec::default()
-        },
-        _ => FilterSpec::default(),
-    }
-}
-
-/// What is to become of a name under a filter.
-pub(crate) fn seen(filter: u8, holds: fn(&str) -> bool, path: &str, folder: bool) -> Seen {
-    if path == ".obsidian" && folder || path == ".obsidian/app.json" && !folder {
-        return match filter {
-            3 => Seen::Hidden,
-            _ => Seen::Synced,
-        };
-    }
-    let dots = path.split('/').any(|part| part.starts_with('.'));
-    if dots {
-        return Seen::Refused;
-    }
-    let below = |dir: &str| path == dir || path.starts_with(&format!("{dir}/"));
-    let note = [".md", ".canvas", ".base"]
-        .iter()
-        .any(|end| path.ends_with(end));
-    let hidden = match filter {
-        1 => below("Private"),
-        2 => !folder && !note && !path.ends_with(".png"),
-        3 => below("d/e"),
-        _ => false,
-    };
-    if hidden {
-        Seen::Hidden
-    } else if holds(path) {
-        Seen::Synced
-    } else {
-        Seen::Refused
-    }
+/// What a run compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// What changed in the vault.
+    Changes,
+    /// The vault as it stands.
+    Whole,
+    /// The same, and what a person edited is to be as in the vault.
+    Mending,
 }
 
 /// What a run makes of a destination.
@@ -105,8 +56,11 @@ pub(crate) fn seen(filter: u8, holds: fn(&str) -> bool, path: &str, folder: bool
 pub(crate) struct Prediction {
     /// Its files.
     pub(crate) files: BTreeMap<String, Bytes>,
-    /// Local content that had to make way: it must be in a conflicted copy, or in the trash.
-    pub(crate) displaced: Vec<Bytes>,
+    /// Local content that had to make way, by the path it had: it must be in a conflicted copy, or in
+    /// the trash.
+    pub(crate) displaced: Vec<(String, Bytes)>,
+    /// Edited files that the vault deleted and that stay.
+    pub(crate) spared: BTreeSet<String>,
 }
 
 impl Copy {
@@ -117,34 +71,48 @@ impl Copy {
             files: BTreeMap::new(),
             folders: BTreeMap::new(),
             mirror: false,
-            filter: 0,
+            rules: Rules::default(),
         }
     }
 
     /// What is to become of a name.
     pub(crate) fn seen(&self, path: &str, folder: bool) -> Seen {
-        seen(self.filter, self.holds, path, folder)
+        self.rules.seen(self.holds, path, folder)
     }
 
-    /// What a run that ends well makes of `before`. `whole` says that it compares everything.
+    /// Whether a record says what was brought already. A restored service gives numbers away a second
+    /// time.
+    pub(crate) fn has(&self, path: &str, uid: u64, content: &Bytes) -> bool {
+        let same = |brought: &Brought| brought.uid == uid && brought.content == *content;
+        self.files.get(path).is_some_and(same)
+    }
+
+    /// What a run that ends well makes of `before`.
     pub(crate) fn predict(
         &self,
         vault: &Vault,
         before: &BTreeMap<String, Bytes>,
-        whole: bool,
+        reach: Reach,
     ) -> Prediction {
+        let whole = reach >= Reach::Whole;
         let synced = |path: &str| self.seen(path, false) == Seen::Synced;
         let mut files = before.clone();
         let mut displaced = Vec::new();
+        let mut spared = BTreeSet::new();
         let is_ours = |path: &str, content: &Bytes| {
             self.files
                 .get(path)
                 .is_some_and(|brought| brought.content == *content)
         };
-        for (path, brought) in &self.files {
+        for path in self.files.keys() {
             let gone = !vault.files.contains_key(path) && synced(path);
-            if gone && before.get(path) == Some(&brought.content) {
+            let Some(there) = before.get(path).filter(|_| gone) else {
+                continue;
+            };
+            if is_ours(path, there) {
                 files.remove(path);
+            } else if !self.mirror {
+                spared.insert(path.clone());
             }
         }
         for (path, uid) in &vault.folders {
@@ -154,27 +122,27 @@ impl Copy {
                 && let Some(content) = before.get(path)
             {
                 files.remove(path);
+                spared.remove(path);
                 if !is_ours(path, content) {
-                    displaced.push(content.clone());
+                    displaced.push((path.clone(), content.clone()));
                 }
             }
         }
         for (path, (uid, content)) in &vault.files {
-            // A restored service gives numbers away a second time.
-            let same = |brought: &Brought| brought.uid == *uid && brought.content == *content;
-            let changed = !self.files.get(path).is_some_and(same);
+            let changed = !self.has(path, *uid, content);
             if !synced(path) || !(whole || changed || self.mirror) {
                 continue;
             }
-            // An edit of what the vault did not change stays; only what was removed comes back.
-            if !changed && !self.mirror && before.contains_key(path) {
+            // An edit stays where the vault has the same text still; only what was removed comes back.
+            let reverts = self.mirror || reach == Reach::Mending;
+            if is_ours(path, content) && !reverts && before.contains_key(path) {
                 continue;
             }
             if let Some(there) = before.get(path)
                 && there != content
                 && !is_ours(path, there)
             {
-                displaced.push(there.clone());
+                displaced.push((path.clone(), there.clone()));
             }
             files.insert(path.clone(), content.clone());
         }
@@ -182,18 +150,22 @@ impl Copy {
             files.retain(|path, content| {
                 let stays = vault.files.contains_key(path) || !synced(path);
                 if !stays && !is_ours(path, content) {
-                    displaced.push(content.clone());
+                    displaced.push((path.clone(), content.clone()));
                 }
                 stays
             });
         }
-        Prediction { files, displaced }
+        Prediction {
+            files,
+            displaced,
+            spared,
+        }
     }
 
     /// Takes note of a run that ended well; `left` are paths that it could not bring.
     pub(crate) fn brought(&mut self, vault: &Vault, left: &BTreeSet<String>) {
-        let (filter, holds) = (self.filter, self.holds);
-        let hidden = |path: &str, folder| seen(filter, holds, path, folder) != Seen::Synced;
+        let (rules, holds) = (self.rules, self.holds);
+        let hidden = |path: &str, folder| rules.seen(holds, path, folder) != Seen::Synced;
         self.files
             .retain(|path, _| hidden(path, false) || left.contains(path));
         self.folders

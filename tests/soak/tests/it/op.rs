@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::filters::{FILTERS, IGNORES};
+
 /// Something that happens. Numbers choose among what is there at that moment.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
@@ -29,6 +31,8 @@ pub(crate) enum Op {
     Mirror(bool),
     /// Another filter, one of [`FILTERS`].
     Filter(u8),
+    /// Another ignore file, one of [`IGNORES`].
+    Ignore(u8),
     /// The sync state is thrown away.
     Reset,
     /// A run.
@@ -55,6 +59,10 @@ pub(crate) enum How {
     Plain,
     /// Undisturbed, with `--full`.
     Full,
+    /// The copy is compared with the vault, and what differs is mended.
+    Repair,
+    /// At this event, devices and a person go on with their work.
+    Meanwhile(u8, Vec<Deed>),
     /// Told to stop at this event.
     Stop(u8),
     /// It dies before or after this effect.
@@ -64,8 +72,20 @@ pub(crate) enum How {
     Faults(Vec<(u8, u8, u8, u8)>),
 }
 
-/// How many filters there are; see [`crate::model::visible`].
-pub(crate) const FILTERS: u8 = 4;
+/// Something that happens while a run is under way.
+#[derive(Debug, Clone)]
+pub(crate) enum Deed {
+    /// See [`Op::Put`].
+    Put(&'static str, Text),
+    /// See [`Op::Delete`].
+    Delete(u8),
+    /// See [`Op::Write`].
+    Write(&'static str, Text),
+    /// See [`Op::Edit`].
+    Edit(u8, Text),
+    /// See [`Op::Remove`].
+    Remove(u8),
+}
 
 const LONG: &str = concat!(
     "long ",
@@ -149,14 +169,27 @@ fn text() -> impl Strategy<Value = Text> {
     ]
 }
 
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        2 => (file(), text()).prop_map(|(at, text)| Deed::Put(at, text)),
+        1 => any::<u8>().prop_map(Deed::Delete),
+        2 => (file(), text()).prop_map(|(at, text)| Deed::Write(at, text)),
+        2 => (any::<u8>(), text()).prop_map(|(of, text)| Deed::Edit(of, text)),
+        1 => any::<u8>().prop_map(Deed::Remove),
+    ]
+}
+
 fn how() -> impl Strategy<Value = How> {
     let fault = (any::<u8>(), any::<u8>(), 0..12_u8, 1..4_u8);
+    let deeds = prop::collection::vec(deed(), 1..4);
     prop_oneof![
-        6 => Just(How::Plain),
-        1 => Just(How::Full),
-        1 => (0..40_u8).prop_map(How::Stop),
-        2 => (0..60_u8, any::<bool>()).prop_map(|(at, after)| How::Crash(at, after)),
-        1 => prop::collection::vec(fault, 1..4).prop_map(How::Faults),
+        12 => Just(How::Plain),
+        2 => Just(How::Full),
+        1 => Just(How::Repair),
+        2 => (0..30_u8, deeds).prop_map(|(at, deeds)| How::Meanwhile(at, deeds)),
+        2 => (0..40_u8).prop_map(How::Stop),
+        4 => (0..60_u8, any::<bool>()).prop_map(|(at, after)| How::Crash(at, after)),
+        2 => prop::collection::vec(fault, 1..4).prop_map(How::Faults),
     ]
 }
 
@@ -174,6 +207,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => folder().prop_map(Op::MakeFolder),
         1 => any::<bool>().prop_map(Op::Mirror),
         1 => (0..FILTERS).prop_map(Op::Filter),
+        1 => (0..IGNORES.len() as u8).prop_map(Op::Ignore),
         1 => Just(Op::Reset),
         10 => how().prop_map(Op::Sync),
     ]

@@ -1,9 +1,10 @@
 //! Histories that once failed, as small as they could be made.
 
 use crate::histories::{At, replay};
-use crate::op::How::{Crash, Plain, Stop};
+use crate::op::How::{Crash, Full, Plain, Stop};
 use crate::op::Op::{
-    self, Delete, Edit, Filter, Mirror, Mkdir, Purge, Put, Rename, Reset, Rollback, Sync, Write,
+    self, Delete, Edit, Filter, Ignore, Mirror, Mkdir, Purge, Put, Remove, Rename, Reset, Rollback,
+    Sync, Write,
 };
 use crate::op::Text::{Common, Fresh};
 use crate::stage::Stage;
@@ -232,4 +233,77 @@ fn regression_a_mirror_restores_what_a_stopped_run_brought_and_a_person_edited()
         holds(At::Memory, &history);
         holds(At::FoldingMemory, &history);
     }
+}
+
+#[test]
+fn regression_a_mirror_in_a_bucket_brings_back_what_was_removed() {
+    let history = [
+        Put("a.md", Fresh),
+        Put("b.md", Fresh),
+        Mirror(true),
+        Sync(Plain),
+        Remove(0),
+    ];
+    holds(At::Bucket, &history);
+}
+
+#[test]
+fn regression_an_edit_stays_where_the_vault_has_the_same_text_again() {
+    let history = [
+        Put("c.md", Common(0)),
+        Sync(Plain),
+        Write("c.md", Fresh),
+        Put("c.md", Common(0)),
+        Sync(Crash(45, false)),
+        Sync(Full),
+    ];
+    for at in [At::Memory, At::Folder, At::Bucket] {
+        holds(at, &history);
+    }
+}
+
+#[test]
+fn regression_a_folder_that_stays_keeps_its_name_from_another_that_becomes_a_file() {
+    let history = [
+        Mkdir("d"),
+        Put("a.md", Fresh),
+        Sync(Plain),
+        Put("D/x.md", Fresh),
+        Filter(1),
+        // Past its end: it only leaves open what was brought.
+        Sync(Stop(200)),
+        Remove(0),
+        Put("d", Fresh),
+    ];
+    holds(At::FoldingMemory, &history);
+}
+
+#[test]
+fn regression_a_number_of_a_restored_service_is_not_taken_for_known() {
+    let history = [
+        Put("d/e/y.md", Fresh),
+        Put("D/x.md", Fresh),
+        Rename(72, "b.md"),
+        Put("c.md", Fresh),
+        Sync(Plain),
+        Filter(4),
+        Rollback(104),
+        Put("b.md", Fresh),
+    ];
+    holds(At::Bucket, &history);
+}
+
+#[test]
+fn regression_a_mirror_keeps_no_folder_for_a_hidden_file_that_is_gone() {
+    let history = [
+        Mirror(true),
+        Put("d/e/z.canvas", Fresh),
+        Put("b.md", Fresh),
+        Sync(Plain),
+        Delete(1),
+        Ignore(2),
+        Sync(Plain),
+        Remove(1),
+    ];
+    holds(At::Memory, &history);
 }

@@ -1,17 +1,16 @@
 //! A service with one vault, used by one history after the other.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 
-use bytes::Bytes;
 use obsidian_sync::client::Connector;
 use obsidian_sync::crypto::VaultCipher;
-use obsidian_sync::{Millis, Token, Vault, VaultId, VaultVersion};
+use obsidian_sync::{EncryptionVersion, Millis, Token, Vault as Listed, VaultId, VaultVersion};
 use obsync_devserver::{DevServer, VaultSpec};
 use obsync_doubles::s3::Double;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::model;
+use crate::devices::Devices;
+use crate::model::Vault;
 
 const OWNER: &str = "me@example.com";
 
@@ -27,12 +26,20 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::with(VaultSpec::managed("Notes", OWNER))
+    }
+
+    /// The same, of a vault that is encrypted in this way.
+    pub(crate) fn of_version(version: EncryptionVersion) -> Self {
+        Self::with(VaultSpec::encrypted("Notes", OWNER, "secret").version(version))
+    }
+
+    fn with(spec: VaultSpec) -> Self {
         // One thread: then time can be made to fly while a service hangs.
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let (service, vault, cipher, double, token) = runtime.block_on(async {
             let service = DevServer::start().await.unwrap();
             service.add_account(OWNER, "account", None).unwrap();
-            let spec = VaultSpec::managed("Notes", OWNER);
             let vault = service.add_vault(spec).unwrap();
             let token = service.issue_token(OWNER).unwrap();
             let cipher = service.cipher(&vault).unwrap();
@@ -60,26 +67,21 @@ impl Stage {
         self.service.reset_stats();
     }
 
-    /// The vault as it stands.
-    pub(crate) fn contents(&self) -> model::Vault {
-        let uid = |path: &str| self.service.uid_of(&self.vault, path).unwrap().0;
-        let files = self.service.tree(&self.vault).unwrap().into_iter();
-        let folders = self.service.folders(&self.vault).unwrap().into_iter();
-        model::Vault {
-            files: files
-                .map(|(path, content)| {
-                    let uid = uid(&path);
-                    (path, (uid, Bytes::from(content)))
-                })
-                .collect(),
-            folders: folders
-                .map(|path| (path.clone(), uid(&path)))
-                .collect::<BTreeMap<_, _>>(),
+    /// All other devices of the vault.
+    pub(crate) fn devices(&self) -> Devices {
+        Devices {
+            service: (*self.service).clone(),
+            vault: self.vault.clone(),
         }
     }
 
+    /// The vault as it stands.
+    pub(crate) fn contents(&self) -> Vault {
+        self.devices().contents()
+    }
+
     pub(crate) fn connector(&self) -> Connector {
-        let vault = Vault {
+        let vault = Listed {
             id: self.vault.clone(),
             name: "Notes".into(),
             host: self.service.host(),

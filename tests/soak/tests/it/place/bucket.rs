@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use obsidian_sync::VaultId;
+use obsidian_sync::{Millis, VaultId};
 use obsync_core::clock::FixedClock;
 use obsync_core::memory::Faults;
 use obsync_doubles::s3::{BUCKET, Double};
@@ -18,6 +18,7 @@ use crate::world::NOW;
 
 const PREFIX: &str = "vaults/Notes/";
 const OWN: &str = "vaults/Notes/.obsync/";
+const IGNORE: &str = "vaults/Notes/.obsyncignore";
 const TRASH: &str = "vaults/Notes/.obsync/trash/";
 const THEIRS: &str = "vaults/Notes 2/theirs.md";
 /// A dead run's lease has run out after this.
@@ -104,11 +105,23 @@ impl Place for Bucket {
         self.double.remove(&format!("{PREFIX}{path}"));
     }
 
+    fn ignore(&self, text: &str) {
+        self.double.put(IGNORE, text.as_bytes());
+    }
+
+    fn mtime(&self, path: &str) -> Option<Millis> {
+        let object = self.double.object(&format!("{PREFIX}{path}"))?;
+        let mtime = object.headers.get("x-amz-meta-mtime")?;
+        let (seconds, fraction) = mtime.split_once('.').unwrap_or((mtime, ""));
+        let millis = format!("{fraction:0<3}");
+        Some(Millis(format!("{seconds}{}", &millis[..3]).parse().ok()?))
+    }
+
     fn make_folder(&self, _: &str) {}
 
     fn files(&self) -> BTreeMap<String, Bytes> {
         self.objects()
-            .filter(|(key, _)| !key.starts_with(OWN))
+            .filter(|(key, _)| !key.starts_with(OWN) && key != IGNORE)
             .filter_map(|(key, object)| {
                 let name = key.strip_prefix(PREFIX)?;
                 Some((name.to_owned(), object.bytes))

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use obsidian_sync::VaultId;
+use obsidian_sync::{Millis, VaultId};
 use obsync_core::StateStore as _;
 use obsync_core::memory::Faults;
 use obsync_local::{
@@ -19,6 +19,8 @@ use tempfile::TempDir;
 
 use super::{Place, Stores, short_parts};
 use crate::world::NOW;
+
+const IGNORE: &str = ".obsyncignore";
 
 pub(crate) struct Folder {
     root: TempDir,
@@ -107,8 +109,25 @@ impl Place for Folder {
         }
     }
 
+    fn replace(&self, path: &str, content: &Bytes) {
+        let (new, path) = (self.copy().join(".new"), self.copy().join(path));
+        fs::write(&new, content).unwrap();
+        if fs::create_dir_all(path.parent().unwrap()).is_err() || fs::rename(&new, path).is_err() {
+            fs::remove_file(new).unwrap();
+        }
+    }
+
     fn remove(&self, path: &str) {
-        fs::remove_file(self.copy().join(path)).unwrap();
+        let _ = fs::remove_file(self.copy().join(path));
+    }
+
+    fn ignore(&self, text: &str) {
+        fs::write(self.copy().join(IGNORE), text).unwrap();
+    }
+
+    fn mtime(&self, path: &str) -> Option<Millis> {
+        let meta = fs::symlink_metadata(self.copy().join(path)).ok()?;
+        Some(Millis(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000))
     }
 
     fn make_folder(&self, path: &str) {
@@ -202,7 +221,7 @@ impl Place for Folder {
     }
 }
 
-/// Everything below a folder but `.obsync` at its root, in a fixed order. No link is followed.
+/// Everything below a folder but `.obsync` and the ignore file at its root, in a fixed order. No link is followed.
 fn walk(folder: &Path, prefix: &str, visit: &mut dyn FnMut(&str, &Path)) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
@@ -211,7 +230,7 @@ fn walk(folder: &Path, prefix: &str, visit: &mut dyn FnMut(&str, &Path)) {
     paths.sort();
     for path in paths {
         let name = path.file_name().unwrap().to_str().unwrap();
-        if prefix.is_empty() && name == ".obsync" {
+        if prefix.is_empty() && matches!(name, ".obsync" | IGNORE) {
             continue;
         }
         let name = format!("{prefix}{name}");

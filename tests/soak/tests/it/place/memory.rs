@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use obsidian_sync::Millis;
 use obsync_core::memory::{Faults, MemoryStateStore, MemoryVaultStore};
 use obsync_core::{Folding, VaultPath, VaultStore as _};
 
@@ -91,6 +92,14 @@ impl Place for Memory {
 
     fn remove(&self, path: &str) {
         self.files.remove(path);
+    }
+
+    fn ignore(&self, text: &str) {
+        self.files.write(".obsyncignore", text.to_owned());
+    }
+
+    fn mtime(&self, path: &str) -> Option<Millis> {
+        self.files.mtime(path)
     }
 
     fn make_folder(&self, path: &str) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use obsidian_sync::Millis;
 use obsync_core::memory::{FailingStateStore, FailingVaultStore, Faults};
 use obsync_core::{Folding, StateStore, VaultStore};
 
@@ -74,13 +75,24 @@ pub(crate) trait Place: Send + Sync {
     /// A person writes a file, with the folders above it. Nothing happens where that can't be.
     fn write(&self, path: &str, content: &Bytes);
 
-    /// A person removes a file.
+    /// The same at one stroke, as editors save: for while a run is under way.
+    fn replace(&self, path: &str, content: &Bytes) {
+        self.write(path, content);
+    }
+
+    /// A person removes a file, if it is there.
     fn remove(&self, path: &str);
+
+    /// A person writes the ignore file.
+    fn ignore(&self, text: &str);
+
+    /// When a file was last changed, as it says itself.
+    fn mtime(&self, path: &str) -> Option<Millis>;
 
     /// A person makes a folder. Nothing happens where that can't be.
     fn make_folder(&self, path: &str);
 
-    /// All files but obsync's own.
+    /// All files but obsync's own and the ignore file.
     fn files(&self) -> BTreeMap<String, Bytes>;
 
     /// All folders but obsync's own.
