@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream, TryStreamExt as _};
 use http::Method;
 use jiff::Timestamp;
 use obsync_core::{Stamp, StoreError, StoreErrorKind};
@@ -73,26 +74,32 @@ const LIST: &str = "s3:ListBucket";
 impl Bucket {
     /// All objects below a prefix, in the order of their keys.
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
-        self.pages(prefix, "").await
+        self.pages(prefix, "").try_concat().await
     }
 
     /// The objects right below a prefix: none that has another slash after it.
     pub(crate) async fn list_flat(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
-        self.pages(prefix, "/").await
+        self.pages(prefix, "/").try_concat().await
     }
 
-    async fn pages(&self, prefix: &str, delimiter: &str) -> Result<Vec<Object>, StoreError> {
-        let mut all = Vec::new();
-        let mut token = None;
-        loop {
+    /// The same a page at a time: up to 1,000 objects.
+    pub(crate) fn pages<'a>(
+        &'a self,
+        prefix: &'a str,
+        delimiter: &'a str,
+    ) -> impl Stream<Item = Result<Vec<Object>, StoreError>> + Send + 'a {
+        stream::try_unfold(Some(None::<String>), move |at| async move {
+            let Some(token) = at else { return Ok(None) };
             let page = self.page(prefix, "", 1000, token.as_deref(), delimiter);
             let (page, next) = page.await?;
-            all.extend(page);
-            match next {
-                Some(next) => token = Some(next),
-                None => return Ok(all),
+            if next.is_some() && next == token {
+                // A service that does not go on would keep us here for ever.
+                let bucket = self.name();
+                let what = format!("S3's listing of '{prefix}' in '{bucket}' does not go on");
+                return Err(StoreError::new(StoreErrorKind::Other, what));
             }
-        }
+            Ok(Some((page, next.map(Some))))
+        })
     }
 
     /// The first few objects below a prefix whose keys come after `after`.

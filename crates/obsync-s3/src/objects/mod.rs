@@ -9,6 +9,7 @@
 mod aside;
 mod change;
 mod content;
+mod list;
 mod looks;
 mod remove;
 mod store;

@@ -1,17 +1,19 @@
 //! The [`VaultStore`] contract, met by the other modules.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::TryStreamExt as _;
 use http::HeaderValue;
 use object_store::PutPayload;
 use obsidian_sync::ContentHash;
 use obsync_core::{
-    Expect, FileMeta, Folding, Found, Listed, PathProblem, PublishError, Retire, Staged,
-    StagedWriter, Stamp, StoreError, StoreErrorKind, Trust, VaultPath, VaultStore, escape_name,
+    Expect, FileMeta, Folding, Found, Listed, Pages, PathProblem, PublishError, Retire, Staged,
+    StagedWriter, Stamp, StoreError, StoreErrorKind, Trust, VaultPath, VaultStore,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,32 +56,6 @@ impl S3VaultStore {
             }
         }
         Ok(true)
-    }
-
-    /// Every object that can be a vault's, by path. What no path can name is left alone.
-    async fn all(&self) -> Result<Vec<(VaultPath, Stamp)>, StoreError> {
-        let mut strange = Vec::new();
-        let mut found = Vec::new();
-        for object in self.0.bucket.list(&self.0.prefix).await? {
-            let name = object.key.strip_prefix(&self.0.prefix).unwrap_or_default();
-            if name.starts_with(OWN_FOLDER) || name == IGNORE_FILE || name.is_empty() {
-                continue;
-            }
-            match VaultPath::parse(name) {
-                Ok(path) if self.check_path(&path).is_ok() => found.push((path, object.stamp)),
-                // `a/` is how consoles draw a folder.
-                _ if name.ends_with('/') && !name.contains("//") => {}
-                _ => strange.push(object.key),
-            }
-        }
-        if let Some(first) = strange.first() {
-            tracing::warn!(
-                count = strange.len(),
-                first = %escape_name(first),
-                "the prefix holds objects whose names no vault can have; they are left alone"
-            );
-        }
-        Ok(found)
     }
 
     fn staged(path: &VaultPath, meta: FileMeta, waiting: Waiting) -> Staged {
@@ -236,10 +212,12 @@ impl VaultStore for S3VaultStore {
                 if let Look::Known(found) = self.0.looks.look(path) {
                     return Ok(found.map_or(Found::Absent, file));
                 }
-                let names = self.all().await?.into_iter();
-                let listing: HashMap<Box<str>, Stamp> = names
-                    .map(|(path, stamp)| (path.as_str().into(), stamp))
-                    .collect();
+                let mut listing: HashMap<Box<str>, Stamp> = HashMap::new();
+                let mut pages = pin!(self.objects());
+                while let Some(page) = pages.try_next().await? {
+                    let page = page.into_iter();
+                    listing.extend(page.map(|(path, stamp)| (path.as_str().into(), stamp)));
+                }
                 let found = listing.get(path.as_str()).cloned();
                 self.0.looks.listed(listing);
                 found
@@ -264,17 +242,11 @@ impl VaultStore for S3VaultStore {
     }
 
     async fn list(&self, config_dir: &str) -> Result<Vec<Listed>, StoreError> {
-        let hidden = |path: &VaultPath| {
-            path.ancestors()
-                .any(|above| above.file_name().starts_with('.') && above.as_str() != config_dir)
-        };
-        let mut all = self.all().await?;
-        all.retain(|(path, _)| !hidden(path));
-        let all = all.into_iter().map(|(path, stamp)| Listed {
-            path,
-            found: file(stamp),
-        });
-        Ok(all.collect())
+        self.whole(config_dir).await
+    }
+
+    fn pages<'a>(&'a self, config_dir: &'a str) -> Option<Pages<'a>> {
+        Some(self.listed(config_dir))
     }
 
     async fn stage(
