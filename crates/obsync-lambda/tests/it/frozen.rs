@@ -1,9 +1,14 @@
 //! Between two invocations, or in the middle of one, the process stands still while the world goes on.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::proxy::Proxy;
 use crate::world::{LONG, World, end, sync};
+
+/// A lease that was last written so long ago may be taken over.
+const TERM: Duration = Duration::from_secs(31);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_were_closed_meanwhile_are_opened_again() {
@@ -19,9 +24,10 @@ async fn connections_that_were_closed_meanwhile_are_opened_again() {
     service.cut().await;
     bucket.cut().await;
     // What a run that died would leave.
-    let lease = json!({"schema": 1, "owner": "a dead run", "fence": 9, "expires": 1});
+    let lease = json!({"schema": 1, "owner": "a dead run", "fence": 9, "renewals": 0});
     let key = format!("state/{vault}.lease.json");
     world.bucket.put(&key, lease.to_string().as_bytes());
+    world.bucket.age(&key, TERM);
     world.put(&vault, "new.md", "new");
     function.thaw();
 
@@ -54,9 +60,7 @@ async fn a_run_that_was_overtaken_while_it_stood_still_undoes_nothing() {
         }
         slow.freeze();
         // The lease runs out, as if the time had passed.
-        let mut lease = world.document(&vault, ".lease.json");
-        lease["expires"] = json!(1);
-        world.bucket.put(&path, lease.to_string().as_bytes());
+        world.bucket.age(&path, TERM);
         world.server.delete(&vault, "0.md").unwrap();
         world.put(&vault, "1.md", "changed meanwhile");
         let answer = other.invoke(sync("Notes"), LONG).await.answer();

@@ -70,9 +70,11 @@ impl Scene {
             let cipher = VaultCipher::new(EncryptionVersion::LATEST, &key, SALT);
             secrets.insert(name.to_owned(), cipher.keyhash().to_owned());
         }
+        let double = Double::start().await;
+        double.know("ASIAEXAMPLE", AWS_KEY);
         Self {
             server,
-            double: Double::start().await,
+            double,
             vault,
             tmp: tempfile::tempdir().unwrap(),
             secrets,
@@ -106,7 +108,8 @@ impl Scene {
     fn token(&mut self) -> Option<String> {
         let document = std::fs::read(self.tmp.path().join("obsync/token.json")).ok()?;
         let document: Value = serde_json::from_slice(&document).unwrap();
-        let token = document["token"].as_str().unwrap().to_owned();
+        let newest = document["tokens"].as_array().unwrap().last().unwrap();
+        let token = newest["token"].as_str().unwrap().to_owned();
         let name = format!("token {}", self.secrets.len());
         if !self.secrets.values().any(|known| *known == token) {
             self.secrets.insert(name, token.clone());
