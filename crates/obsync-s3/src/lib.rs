@@ -6,6 +6,9 @@
 //! - [`S3Homes`] keeps homes, connections and credentials from one run to the next, for many vaults.
 //! - One lease covers both. It is taken before the first effect, so an idle run takes none, and
 //!   released by [`S3StateStore::close`] or at the end of a run.
+//! - Requests are put together here (`ask`), and signed and sent by `object_store`: its own operations
+//!   know no conditional DELETE, no expected bucket owner and no `Date` of an answer, by which the
+//!   lease is timed, and bring a second loop of retries.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), obsync_core::StoreError> {
