@@ -278,6 +278,24 @@ async fn a_quiet_line_is_pinged_and_lives_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pongs_do_not_put_off_a_notice_that_is_due() {
+    let mut client = talk(async |mut server| {
+        loop {
+            assert_eq!(server.hear().await["op"], "ping");
+            server.say(json!({"op": "pong"})).await;
+        }
+    })
+    .await;
+    let hour = deadlines().silence * 30;
+    let ended = tokio::time::timeout(hour, timed(client.next_due())).await;
+    let (result, took) = ended.expect("it ends by itself");
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Timeout);
+    assert_eq!(took, deadlines().silence);
+    assert!(!client.is_usable());
+}
+
+#[tokio::test(start_paused = true)]
 async fn pings_go_out_during_a_long_request_too() {
     let mut client = talk(async |mut server| {
         assert_eq!(server.hear().await["op"], "size");
