@@ -59,7 +59,9 @@ async fn run(arguments: &Arguments) -> Result<Verdict, String> {
     let mut sandbox = Sandbox::new(&stage, bootstrap, arguments);
     sandbox.introduce();
     if arguments.serve {
-        serve::until_interrupted(&mut sandbox, arguments.port).await?;
+        let served = serve::until_interrupted(&mut sandbox, arguments.port).await;
+        sandbox.end().await;
+        served?;
         return Ok(Verdict::Well);
     }
     let mut verdict = Verdict::Well;
@@ -68,6 +70,7 @@ async fn run(arguments: &Arguments) -> Result<Verdict, String> {
         let outcome = sandbox.invoke(event).await;
         verdict = verdict.max(Verdict::of(&outcome));
     }
+    sandbox.end().await;
     say(match verdict {
         Verdict::Well => "\nAll went well.",
         Verdict::Partly => "\nSomething was only partly done: send the event again.",

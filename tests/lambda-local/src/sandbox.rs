@@ -99,4 +99,11 @@ impl<'a> Sandbox<'a> {
         }
         outcome
     }
+
+    /// Ends the function before the runtime that it would miss.
+    pub(crate) async fn end(&mut self) {
+        if let Some(function) = self.function.take() {
+            function.kill().await;
+        }
+    }
 }

@@ -58,6 +58,7 @@ fn sample_events_are_run_and_what_comes_of_them_is_shown() {
     ] {
         assert!(said.contains(part), "no '{part}' in {said}");
     }
+    assert!(!said.contains("ERROR"), "{said}");
     assert_eq!(said.matches("── sync_vault").count(), 2);
     assert_eq!(
         said.matches("cold start: asked").count(),
