@@ -74,7 +74,9 @@ pub(super) fn entries(connection: &Connection) -> Result<Contents> {
                 })
             }
         };
-        entries.insert(path(row, 0)?, entry);
+        if entries.insert(path(row, 0)?, entry).is_some() {
+            return Err(bad(0, "one path twice".to_owned()));
+        }
     }
     // Kept with every change: if they differ, entries were lost or came from nowhere.
     if found != counts {

@@ -268,6 +268,24 @@ async fn lost_entries_are_noticed() {
 }
 
 #[tokio::test]
+async fn an_entry_that_turned_into_another_is_noticed() {
+    let home = Home::new();
+    let mut twins = batch();
+    let folder = || Entry::Folder { uid: Uid(3) };
+    twins.set = vec![(path("twin 1"), folder()), (path("twin 2"), folder())];
+    home.open().commit(twins).await.unwrap();
+    let mut bytes = fs::read(&home.paths.db).unwrap();
+    let second = |at: &usize| bytes[*at..].starts_with(b"twin 2");
+    let places: Vec<usize> = (0..bytes.len()).filter(second).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at + 5] = b'1';
+    }
+    fs::write(&home.paths.db, bytes).unwrap();
+    assert_eq!(kind(home.open().load().await), StoreErrorKind::Unusable);
+}
+
+#[tokio::test]
 async fn a_newer_or_foreign_state_is_refused() {
     let home = Home::new();
     home.open().commit(batch()).await.unwrap();
