@@ -45,7 +45,12 @@ pub(crate) fn check(write: bool) -> Result<ExitCode> {
     }
     let file = file();
     let budgets: Budgets = match fs::read(&file) {
-        Ok(text) => serde_json::from_slice(&text)?,
+        Ok(text) => match serde_json::from_slice(&text) {
+            Ok(budgets) => budgets,
+            // Of another form: what is set anew needs none.
+            Err(_) if write => Budgets::default(),
+            Err(error) => return Err(format!("can't read {}: {error}", file.display()).into()),
+        },
         Err(error) if write && error.kind() == io::ErrorKind::NotFound => Budgets::default(),
         Err(error) => return Err(format!("can't read {}: {error}", file.display()).into()),
     };
