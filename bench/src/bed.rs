@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use obsidian_sync::{Millis, Token, Uid, VaultId};
@@ -24,10 +23,6 @@ const MTIME: Millis = Millis(1_700_000_000_000);
 pub(crate) const DEFAULT_CONNECTIONS: usize = 4;
 /// Files in one folder.
 const FOLDER: u64 = 100;
-/// The folders of the fewest notes that are measured.
-const MANY: usize = 5;
-/// After this a file system has forgotten which inodes were freed.
-const FREED: Duration = Duration::from_secs(6);
 
 /// The service and all that is beside it.
 pub(crate) struct Bed {
@@ -351,9 +346,7 @@ impl Bed {
 
     /// Throws away what is left.
     pub(crate) fn end(self) -> Result<()> {
-        for (home, _) in self.synced.values() {
-            home.clear()?;
-        }
+        empty(self.scratch.path());
         Ok(self.scratch.close()?)
     }
 }
@@ -378,29 +371,41 @@ impl Home {
         Ok(known.into_iter().next().ok_or("there is no state")?.db)
     }
 
-    /// Throws the copy and its state away. File systems that are slow to give space back are so
-    /// for each file by itself: many at once take a tenth of the time. Then waits: for five seconds ext4
-    /// gives no freed inode away, and each new file searches past all of them, at twice its usual price.
+    /// Puts the copy and its state out of the way. Nothing is deleted before the end: ext4 gives no inode
+    /// away for a minute and more after it was freed, and until then each new file searches past all of
+    /// them, at twice its usual price.
     pub(crate) fn clear(&self) -> Result<()> {
-        let Ok(folders) = std::fs::read_dir(&self.folder) else {
+        let place = self.place()?;
+        if !place.exists() {
             return Ok(());
-        };
-        let folders: Vec<_> = folders.flatten().collect();
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..16 {
-                scope.spawn(|| {
-                    while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        // What is left, files included, goes below, where a failure is told.
-                        let _ = std::fs::remove_dir_all(folder.path());
-                    }
-                });
-            }
-        });
-        std::fs::remove_dir_all(self.place()?)?;
-        if folders.len() >= MANY {
-            std::thread::sleep(FREED);
         }
-        Ok(())
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let mut free = (0..).map(|number| place.with_file_name(format!("{name} gone {number}")));
+        let free = free.find(|path| !path.exists()).ok_or("no name is free")?;
+        Ok(std::fs::rename(place, free)?)
     }
+}
+
+/// Removes what is below a folder, up to the second level by many at once: file systems that are slow to give
+/// space back are so for each file by itself, and this takes a tenth of the time.
+fn empty(folder: &Path) {
+    let below = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = below(folder).map(|entry| entry.path()).collect();
+    for _ in 0..2 {
+        folders = folders
+            .iter()
+            .flat_map(|folder| below(folder).map(|entry| entry.path()))
+            .collect();
+    }
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // What is left, files included, goes at the end, where a failure is told.
+                    let _ = std::fs::remove_dir_all(folder);
+                }
+            });
+        }
+    });
 }
