@@ -102,15 +102,19 @@ impl Context {
         }
     }
 
-    /// Sends an arrival on. The receiver is gone only when the run has ended; then nobody asks.
     async fn arrive(&self, target: Target, fetched: bool, outcome: Outcome) {
         let rest = None;
-        let arrival = Arrival {
+        self.send(Arrival {
             target,
             fetched,
             outcome,
             rest,
-        };
+        })
+        .await;
+    }
+
+    /// The receiver is gone only when the run has ended; then nobody asks.
+    async fn send(&self, arrival: Arrival) {
         let _ = self.arrivals.send(arrival).await;
     }
 }

@@ -116,6 +116,5 @@ pub(super) async fn hand_on(
         outcome,
         rest,
     };
-    // The receiver is gone only when the run has ended; then nobody asks.
-    let _ = context.arrivals.send(arrival).await;
+    context.send(arrival).await;
 }

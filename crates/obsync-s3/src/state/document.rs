@@ -59,6 +59,10 @@ struct HeaderForm {
 impl<E> Document<E> {
     /// The head, and the entries.
     pub(crate) fn split(self) -> (Head, E) {
+        self.exchange(())
+    }
+
+    fn exchange<F>(self, new: F) -> (Document<F>, E) {
         let Self {
             schema,
             vault,
@@ -70,7 +74,7 @@ impl<E> Document<E> {
             intents,
             entries,
         } = self;
-        let head = Document {
+        let document = Document {
             schema,
             vault,
             prefix,
@@ -79,9 +83,9 @@ impl<E> Document<E> {
             counts,
             unapplied,
             intents,
-            entries: (),
+            entries: new,
         };
-        (head, entries)
+        (document, entries)
     }
 }
 
@@ -117,28 +121,7 @@ impl Head {
 
     /// The document, with its entries.
     pub(crate) fn with<E>(self, entries: E) -> Document<E> {
-        let Self {
-            schema,
-            vault,
-            prefix,
-            fence,
-            header,
-            counts,
-            unapplied,
-            intents,
-            entries: (),
-        } = self;
-        Document {
-            schema,
-            vault,
-            prefix,
-            fence,
-            header,
-            counts,
-            unapplied,
-            intents,
-            entries,
-        }
+        self.exchange(entries).0
     }
 
     /// Applies a batch.

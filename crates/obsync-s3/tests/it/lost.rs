@@ -1,20 +1,10 @@
 //! States that are lost, or go back, under a run; and runs that end before they knew what they did.
 
 use obsidian_sync::VaultVersion;
-use obsync_core::{Batch, Expect, Header, StateStore as _, StoreErrorKind, VaultStore as _};
+use obsync_core::{Expect, Header, StateStore as _, StoreErrorKind, VaultStore as _};
 use obsync_doubles::s3::{Double, How};
 
-use crate::support::{HandClock, LATER, LEASE, STATE, open, put, soon};
-
-fn at_cursor(cursor: u64) -> Batch {
-    Batch {
-        header: Some(Header {
-            cursor: VaultVersion(cursor),
-            ..Header::default()
-        }),
-        ..Batch::default()
-    }
-}
+use crate::support::{HandClock, LATER, LEASE, STATE, at_cursor, open, put, soon};
 
 #[tokio::test]
 async fn a_state_that_is_deleted_during_a_run_is_not_written_anew() {

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use obsidian_sync::{ContentHash, Millis, Uid, VaultId};
+use obsidian_sync::{ContentHash, Millis, Uid, VaultId, VaultVersion};
 use obsync_core::clock::Clock;
-use obsync_core::{Expect, FileMeta, Retire, Stamp, StoreError, VaultPath, VaultStore as _};
+use obsync_core::{
+    Batch, Expect, FileMeta, Header, Retire, Stamp, StoreError, VaultPath, VaultStore as _,
+};
 use obsync_s3::{About, EnvironmentCredentials, Place, S3Home, S3Settings};
 
 use obsync_doubles::s3::BUCKET;
@@ -112,4 +114,15 @@ pub(crate) async fn put(
     let staged = home.files.stage(&path, bytes, meta(content)).await?;
     let published = home.files.publish(staged, &expect, Retire::Discard);
     published.await.map_err(|failure| failure.error)
+}
+
+/// A change of nothing but the cursor.
+pub(crate) fn at_cursor(cursor: u64) -> Batch {
+    Batch {
+        header: Some(Header {
+            cursor: VaultVersion(cursor),
+            ..Header::default()
+        }),
+        ..Batch::default()
+    }
 }

@@ -7,19 +7,9 @@ use obsync_core::{
 };
 
 use crate::support::{
-    HandClock, LATER, LEASE, STATE, about, meta, open, open_with, path, put, settings,
+    HandClock, LATER, LEASE, STATE, about, at_cursor, meta, open, open_with, path, put, settings,
 };
 use obsync_doubles::s3::{Double, How};
-
-fn at_cursor(cursor: u64) -> Batch {
-    Batch {
-        header: Some(Header {
-            cursor: VaultVersion(cursor),
-            ..Header::default()
-        }),
-        ..Batch::default()
-    }
-}
 
 async fn cursor(double: &Double, clock: &HandClock) -> u64 {
     open(&double.url, clock)
